@@ -1,0 +1,356 @@
+"""Codec: a sequence of token ids to a shorter one and back, exactly.
+
+Integers only: no text, no tokenizer, no model (those are `metatok.tokenizer` and above). The idea and the rule of
+`ltsc` are from "Lossless Token Sequence Compression via Meta-Tokens", arXiv 2506.00307; README.md explains all methods.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import repeat
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metatok.grammar import Grammar, prune
+from metatok.layout import FormatError, Reading, Vocabulary, fit_inline, read, write_inline, write_prefix
+from metatok.search.longest import search_longest
+from metatok.search.saving import search_saving
+
+Int32 = NDArray[np.int32]
+Method = Literal["ltsc", "flat", "nested", "inline"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+MAX_LENGTH = 1 << 26  # tokens that decompress makes unless told otherwise: 256 MiB of int32
+INT32_IDS = 1 << 31
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Compressed:
+    """A compressed sequence and how it came about. Everything here is read off `ids`.
+
+    Attributes:
+        ids: int32, shape (len(self),), what the reader sees; never longer than the input.
+        original_length: tokens of the input.
+        method: the method that made it.
+    """
+
+    ids: Int32
+    original_length: int
+    method: Method
+    _reading: Reading = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        return f"Compressed({self.original_length} → {len(self)} ids, method={self.method!r}, saving={self.saving:.3f})"
+
+    @property
+    def saving(self) -> float:
+        """1 − compressed length / original length; the dictionary counts. 0.0 for an empty input."""
+        return 1 - len(self.ids) / self.original_length if self.original_length else 0.0
+
+    @cached_property
+    def dictionary_length(self) -> int:
+        """How many of `ids` write phrases down; the rest is the body."""
+        return int(np.count_nonzero(self._reading.context != -1))
+
+    @cached_property
+    def definitions(self) -> dict[int, tuple[int, ...]]:
+        """{meta id: its phrase as it is written, which may hold meta ids}, in the order of definition."""
+        grammar, metas = self._reading.grammar, self._reading.meta_ids
+        ids = _with_meta_ids(grammar.phrases, grammar.base, metas).tolist()
+        starts = grammar.starts.tolist()
+        return {m: tuple(ids[starts[k] : starts[k + 1]]) for k, m in enumerate(metas.tolist())}
+
+    @cached_property
+    def phrases(self) -> dict[int, tuple[int, ...]]:
+        """{meta id: the tokens it stands for, fully expanded}, in the order of definition."""
+        done: dict[int, tuple[int, ...]] = {}
+        order = np.argsort(self._reading.grammar.expanded_lengths(), kind="stable")  # inner phrases are shorter
+        for meta in self._reading.meta_ids[order].tolist():
+            tokens: list[int] = []
+            for s in self.definitions[meta]:
+                if s in done:
+                    tokens.extend(done[s])
+                else:
+                    tokens.append(s)
+            done[meta] = tuple(tokens)
+        return {meta: done[meta] for meta in self.definitions}
+
+    @cached_property
+    def uses(self) -> dict[int, int]:
+        """{meta id: occurrences}: places in body and phrases where the meta-token stands for its phrase.
+
+        The place where an inline phrase is defined is an occurrence; the head of a dictionary entry is not.
+        """
+        return dict(zip(self._reading.meta_ids.tolist(), self._reading.grammar.uses().tolist(), strict=True))
+
+    @cached_property
+    def spans(self) -> Int32:
+        """Outermost occurrences in the order of the input, shape (k, 3): first token, end (exclusive), meta id."""
+        body, base = self._reading.grammar.body, self._reading.grammar.base
+        ends = self._widths.cumsum()
+        rules = body >= base
+        metas = self._reading.meta_ids[body[rules] - base]
+        return np.stack((ends[rules] - self._widths[rules], ends[rules], metas), axis=1).astype(np.int32)
+
+    @cached_property
+    def owner(self) -> Int32:
+        """For each token of the input the outermost meta id that covers it, or -1; shape (original_length,)."""
+        body, base = self._reading.grammar.body, self._reading.grammar.base
+        owners = np.full(len(body), -1, dtype=np.int32)
+        owners[body >= base] = self._reading.meta_ids[body[body >= base] - base]
+        return np.repeat(owners, self._widths)
+
+    @cached_property
+    def defines(self) -> Int32:
+        """For each of `ids` the meta id to whose definition it belongs (the innermost), or -1 in the body.
+
+        The head of a dictionary entry belongs to its entry; the marks `<dict>` and `</dict>` give their own id.
+        """
+        context = self._reading.context
+        out = np.full(len(context), -1, dtype=np.int32)
+        out[context >= 0] = self._reading.meta_ids[context[context >= 0]]
+        out[context == -2] = self.ids[context == -2]
+        return out
+
+    @cached_property
+    def _widths(self) -> NDArray[np.int64]:
+        """Tokens of the input behind each symbol of the body."""
+        grammar = self._reading.grammar
+        widths = np.ones(len(grammar.body), dtype=np.int64)
+        rules = grammar.body >= grammar.base
+        widths[rules] = grammar.expanded_lengths()[grammar.body[rules] - grammar.base]
+        return widths
+
+
+@dataclass(frozen=True)
+class Codec:
+    """Compress sequences of token ids below `vocab_size`.
+
+    Args:
+        vocab_size: how many ids the tokenizer has; the codec's own ids follow it.
+        meta_tokens: the size of the pool of meta-tokens; None takes as many as pay.
+        method: `ltsc`, `flat`, `nested` or `inline`.
+
+    Raises:
+        ValueError: for an unknown method, a pool below 0, or a vocabulary and a pool that int32 ids cannot hold.
+
+    >>> codec = Codec(vocab_size=100, meta_tokens=8)
+    >>> c = codec.compress([7, 8, 9, 1, 7, 8, 9, 2, 7, 8, 9])
+    >>> c.ids.tolist(), c.phrases
+    ([103, 7, 8, 9, 1, 103, 2, 103], {103: (7, 8, 9)})
+    >>> codec.decompress(c.ids).tolist()
+    [7, 8, 9, 1, 7, 8, 9, 2, 7, 8, 9]
+    """
+
+    vocab_size: int
+    meta_tokens: int | None = 512
+    method: Method = "inline"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "vocab_size", _integer("vocab_size", self.vocab_size, least=1))
+        if self.meta_tokens is not None:
+            object.__setattr__(self, "meta_tokens", _integer("meta_tokens", self.meta_tokens, least=0))
+        if self.method not in METHODS:
+            raise ValueError(f"unknown method {self.method!r}; choose one of {', '.join(METHODS)}")
+        if self.first_meta + (self.meta_tokens or 0) > INT32_IDS:
+            raise ValueError(
+                f"vocab_size {self.vocab_size:,} and {self.meta_tokens or 0:,} meta-tokens do not fit into int32 ids"
+            )
+
+    @property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.vocab_size, self.meta_tokens)
+
+    @property
+    def _overhead(self) -> int:
+        """Ids that a phrase costs beyond its break-even product: see `metatok.search.saving`."""
+        return 1 if self.method == "inline" else 2
+
+    @property
+    def dict_open(self) -> int:
+        """The id of `<dict>`; the inline layout leaves it unused."""
+        return self._vocabulary.dict_open
+
+    @property
+    def dict_close(self) -> int:
+        """The id of `</dict>`; the inline layout leaves it unused."""
+        return self._vocabulary.dict_close
+
+    @property
+    def first_meta(self) -> int:
+        """The id of meta-token m0; m1, m2, … follow."""
+        return self._vocabulary.first_meta
+
+    @property
+    def n_added(self) -> int:
+        """How many ids at and above `vocab_size` the codec uses: the two marks and the pool.
+
+        Every method reserves the marks, so that one vocabulary serves all. With `meta_tokens=None` the pool is all
+        that int32 holds; a compressed sequence then uses the lowest ids.
+        """
+        return self._vocabulary.pool + self.first_meta - self.vocab_size
+
+    def compress(self, ids: Any, *, keep: Iterable[tuple[int, int]] = (), seed: int | None = None) -> Compressed:
+        """Compress one sequence; where nothing pays the result is the input.
+
+        Args:
+            ids: a sequence, numpy array or torch tensor of n integers from 0 to vocab_size − 1.
+            keep: ranges (start, stop) of positions whose tokens stay raw.
+            seed: draws the meta-tokens at random from the pool; None takes them in order.
+
+        Raises:
+            ValueError: for an id out of range (it names the id and its position), a range outside the sequence, or
+                an array that is not one-dimensional.
+            TypeError: for what is not integers.
+        """
+        tokens = self._tokens(ids)
+        walls = _walls(keep, len(tokens))
+        rng = None if seed is None else np.random.default_rng(seed)
+        written = self._write(tokens, walls, rng)
+        if len(written) >= len(tokens):
+            written = tokens
+        reading = self._read(written)
+        if not np.array_equal(reading.grammar.expand(), tokens):
+            raise RuntimeError("compression is not exact on this input, which is a bug in metatok: please report it")
+        return Compressed(written, len(tokens), self.method, reading)
+
+    def decompress(self, ids: Any, *, max_length: int = MAX_LENGTH) -> Int32:
+        """The original sequence, int32 of shape (n,).
+
+        Args:
+            ids: a compressed or a raw sequence, as for `compress`.
+            max_length: the greatest n that is allowed; checked before anything of that size is allocated.
+
+        Raises:
+            FormatError: where `ids` is not a valid sequence of this codec or stands for more than `max_length` tokens.
+            TypeError: for what is not integers.
+        """
+        limit = _integer("max_length", max_length, least=0)
+        compressed = _checked(ids, INT32_IDS - 1 if self.meta_tokens is None else self.vocab_size + self.n_added - 1)
+        reading = self._read(compressed)
+        grammar = reading.grammar
+        widths = np.ones(len(grammar.body), dtype=np.int64)
+        rules = grammar.body >= grammar.base
+        widths[rules] = grammar.expanded_lengths(limit)[grammar.body[rules] - grammar.base]
+        # Each width is at most limit + 1, so float64 sums are far from overflow and exact where it matters.
+        if len(widths) > limit or widths.sum(dtype=np.float64) > limit:
+            raise FormatError(f"the sequence stands for more than max_length = {limit:,} tokens", len(compressed))
+        return grammar.expand()
+
+    def compress_batch(
+        self,
+        batch: Sequence[Any],
+        *,
+        keep: Sequence[Iterable[tuple[int, int]]] | None = None,
+        seed: int | None = None,
+    ) -> list[Compressed]:
+        """`compress` for each sequence of a batch, on all cores; `keep` holds one list of ranges a sequence.
+
+        With a seed, sequence i is drawn with the seed [seed, i].
+        """
+        keeps = repeat(()) if keep is None else keep
+        seeds: Iterable[Any] = repeat(None) if seed is None else ([seed, i] for i in range(len(batch)))
+        if keep is not None and len(keep) != len(batch):
+            raise ValueError(f"keep holds {len(keep)} lists of ranges for a batch of {len(batch)}")
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(lambda ids, k, s: self.compress(ids, keep=k, seed=s), batch, keeps, seeds))
+
+    def _tokens(self, ids: Any) -> Int32:
+        array = _integers(ids)
+        wrong = np.flatnonzero((array < 0) | (array >= self.vocab_size))
+        if len(wrong):
+            at = int(wrong[0])
+            raise ValueError(
+                f"id {int(array[at])} at position {at} is outside 0 … {self.vocab_size - 1} (vocab_size {self.vocab_size})"
+            )
+        return array.astype(np.int32)
+
+    def _write(self, tokens: Int32, walls: NDArray[np.bool_], rng: np.random.Generator | None) -> Int32:
+        """The ids of the best grammar that the method finds, longer than the input or not."""
+        grammar = self._search(tokens, walls)
+        if self.method == "inline":
+            return write_inline(fit_inline(grammar, self._vocabulary.pool), self._vocabulary, rng)
+        grammar = prune(grammar, self._overhead, self.meta_tokens)
+        return write_prefix(grammar, self._vocabulary, rng) if grammar.rules else tokens
+
+    def _search(self, tokens: Int32, walls: NDArray[np.bool_]) -> Grammar:
+        if self.method == "ltsc":
+            return search_longest(tokens, walls, self.vocab_size)
+        nested = self.method != "flat"
+        return search_saving(tokens, walls, self.vocab_size, nested=nested, overhead=self._overhead)
+
+    def _read(self, ids: Int32) -> Reading:
+        return read(ids, self._vocabulary, inline=self.method == "inline", nested=self.method == "nested")
+
+
+def warm_up() -> None:
+    """Load or compile the kernels of all methods, so that the first real call is fast. Takes seconds once per machine."""
+    for method in METHODS:
+        codec = Codec(1000, None, method)
+        codec.decompress(codec.compress([1, 2, 3, 4, 5] * 30 + [1, 2, 3] * 9).ids)
+        codec.compress([1, 2, 3, 4], seed=0)
+
+
+def _integers(ids: Any) -> NDArray[Any]:
+    """Any sequence of integers as a fresh one-dimensional array of an integer dtype, or of Python ints."""
+    if hasattr(ids, "detach"):  # a torch tensor, on whatever device
+        ids = ids.detach().cpu().numpy()
+    try:
+        array = np.array(ids)
+    except ValueError as error:  # numpy's answer to rows of unequal length
+        raise ValueError(f"ids must be one sequence of integers: {error}") from None
+    if array.ndim != 1:
+        raise ValueError(f"ids must be one-dimensional, not of shape {array.shape}")
+    if array.size == 0:
+        return np.empty(0, dtype=np.int32)
+    if array.dtype == object and all(isinstance(v, int) for v in array):
+        return array  # integers beyond 64 bits; the range check names them
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"ids must be integers, not {array.dtype if array.dtype != object else 'mixed values'}")
+    return array
+
+
+def _checked(ids: Any, highest: int) -> Int32:
+    """Ids of a compressed sequence, int32, each from 0 to `highest`."""
+    array = _integers(ids)
+    wrong = np.flatnonzero((array < 0) | (array > highest))
+    if len(wrong):
+        at = int(wrong[0])
+        raise FormatError(f"id {int(array[at])} is not in the vocabulary, whose last id is {highest}", at)
+    return array.astype(np.int32)
+
+
+def _walls(keep: Iterable[tuple[int, int]], n: int) -> NDArray[np.bool_]:
+    walls = np.zeros(n, dtype=np.bool_)
+    for start, stop in keep:
+        if not 0 <= operator.index(start) <= operator.index(stop) <= n:
+            raise ValueError(f"keep range ({start}, {stop}) does not lie within a sequence of {n} tokens")
+        walls[start:stop] = True
+    return walls
+
+
+def _with_meta_ids(symbols: Int32, base: int, metas: Int32) -> Int32:
+    out = symbols.copy()
+    rules = symbols >= base
+    out[rules] = metas[symbols[rules] - base]
+    return out
+
+
+def _integer(name: str, value: Any, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, not {type(value).__name__}") from None
+    if isinstance(value, bool) or number < least:
+        raise ValueError(f"{name} must be at least {least}, not {value}")
+    return number

@@ -1,0 +1,540 @@
+"""How a grammar is written as one id sequence, and read back.
+
+Ids below `vocab_size` are tokens. `vocab_size` and `vocab_size + 1` are the marks `<dict>` and `</dict>`, and from
+`vocab_size + 2` on come the meta-tokens m0, m1, … Every method reserves the marks, so one vocabulary serves them all.
+
+- `prefix`: `<dict> M a b c  M' a b … </dict>` and then the body. A phrase ends where a meta-token that was not defined
+  before begins the next entry, so phrases may hold meta-tokens, and the phrases they use come first.
+- `inline`: no marks. Where a meta-token appears first its phrase follows it; later it stands alone. How many symbols
+  follow is a property of the meta-token's number, `phrase_length(m)`.
+
+Reading refuses whatever `metatok` would not have written and says where; it looks at each id once and allocates
+nothing that a malformed sequence could make large.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from metatok.grammar import Grammar, prune
+
+Int32 = NDArray[np.int32]
+Int64 = NDArray[np.int64]
+
+MARKS = 2  # <dict> and </dict>
+
+# How many of every 64 meta-tokens stand for a phrase of each length in the inline layout. Measured, see
+# `benchmarks/pool_division.py` and docs/LOG.md.
+PHRASE_LENGTHS = {2: 24, 3: 12, 4: 7, 5: 4, 6: 3, 7: 2, 8: 3, 10: 2, 12: 2, 16: 3, 24: 1, 32: 1}
+PERIOD = sum(PHRASE_LENGTHS.values())
+MOST_CUTS = 40  # how often phrases may be cut short before what does not fit is written out
+
+
+class FormatError(ValueError):
+    """A compressed sequence that cannot be read. `position` is the index of the id that made it impossible."""
+
+    def __init__(self, reason: str, position: int):
+        super().__init__(f"{reason} (position {position})")
+        self.position = position
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Which id means what. `meta_tokens` None stands for all ids that an int32 can hold."""
+
+    vocab_size: int
+    meta_tokens: int | None
+
+    @property
+    def dict_open(self) -> int:
+        return self.vocab_size
+
+    @property
+    def dict_close(self) -> int:
+        return self.vocab_size + 1
+
+    @property
+    def first_meta(self) -> int:
+        return self.vocab_size + MARKS
+
+    @property
+    def pool(self) -> int:
+        """How many meta-tokens there are."""
+        return (1 << 31) - self.first_meta if self.meta_tokens is None else self.meta_tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A compressed sequence as it was understood; rules are numbered in the order of their definitions."""
+
+    grammar: Grammar
+    meta_ids: Int32  # (rules,) the meta-token of each rule
+    context: Int32  # (ids,) the rule whose definition each id belongs to, -1 for the body, -2 for a mark
+
+
+@lru_cache(maxsize=1)
+def _length_pattern() -> Int32:
+    """Phrase lengths of the meta-tokens m0 … m63, after which they repeat.
+
+    Each meta-token goes to the length that is furthest behind its share, so that any pool has nearly the same shares.
+    """
+    given = dict.fromkeys(PHRASE_LENGTHS, 0)
+    pattern = []
+    for m in range(PERIOD):
+        length = max(given, key=lambda n: (PHRASE_LENGTHS[n] * (m + 1) - PERIOD * given[n], -n))
+        given[length] += 1
+        pattern.append(length)
+    return np.array(pattern, dtype=np.int32)
+
+
+def phrase_length(m: int) -> int:
+    """How many symbols the phrase of meta-token m has in the inline layout, m = 0, 1, 2, …
+
+    >>> [phrase_length(m) for m in range(8)]
+    [2, 3, 2, 4, 2, 5, 3, 2]
+    """
+    return int(_length_pattern()[m % PERIOD])
+
+
+def _room(length: int, pool: int) -> int:
+    """How many of m0 … m(pool-1) stand for a phrase of this length."""
+    fits = _length_pattern() == length
+    return int(fits.sum()) * (pool // PERIOD) + int(fits[: pool % PERIOD].sum())
+
+
+# ---- grammar → ids
+
+
+def fit_inline(grammar: Grammar, pool: int) -> Grammar:
+    """The grammar with every phrase of a length that the inline layout has a free meta-token for.
+
+    The rules that save most choose first. A phrase of a length that has no meta-token (left) is built as a chain: its
+    first symbols and a meta-token that holds the rest; each link takes a meta-token and costs one id. Where a link
+    would save less than the meta-token saves elsewhere the phrase is cut short there. What finds no room at all is
+    written out.
+    """
+    grammar = prune(grammar, 1)
+    lengths = np.array(sorted(PHRASE_LENGTHS, reverse=True), dtype=np.int64)
+    room = np.array([_room(int(n), pool) for n in lengths], dtype=np.int64)
+    cuts = MOST_CUTS
+    while True:
+        symbols = grammar.lengths()
+        gains = (symbols - 1) * (grammar.uses() - 1) - 1
+        order = np.argsort(-gains, kind="stable")
+        price = gains[order[pool - 1]] if 0 < pool < grammar.rules else 0  # what a meta-token saves at the margin
+        chains = _choose_chains(symbols, grammar.uses(), order, lengths, room, price if cuts > 0 else 0, cuts > 0)
+        held = 1 + chains @ (lengths - 1)  # symbols that each rule's chain holds; 1: no room
+        if (held == symbols).all():
+            break
+        cuts -= 1
+        # Writing a phrase out makes others longer and more used, so only the lesser half goes before the next look.
+        homeless = order[held[order] == 1]
+        dropped = np.zeros(grammar.rules, dtype=np.bool_)
+        dropped[homeless[len(homeless) // 2 :]] = True
+        shortened = (held < symbols) & (held > 1)
+        parts = _shorten(
+            grammar.body, grammar.phrases, grammar.starts, grammar.base, np.where(shortened, held, symbols)
+        )
+        dropped = np.concatenate((dropped | shortened, np.zeros(len(parts[2]) - 1 - grammar.rules, dtype=np.bool_)))
+        grammar = prune(Grammar(grammar.base, *parts).without(dropped), 1)
+    parts = _link(grammar.body, grammar.phrases, grammar.starts, grammar.base, chains, lengths)
+    return Grammar(grammar.base, *parts)
+
+
+def write_inline(grammar: Grammar, vocabulary: Vocabulary, rng: np.random.Generator | None = None) -> Int32:
+    """The ids of a grammar that `fit_inline` made; meta-tokens in order, or drawn at random from the pool."""
+    symbols, order = _in_order_inline(grammar.body, grammar.phrases, grammar.starts, grammar.base)
+    lengths = grammar.lengths()[order]
+    numbers = np.empty(grammar.rules, dtype=np.int64)
+    for length in np.unique(lengths):
+        which = order[lengths == length]
+        places = np.flatnonzero(_length_pattern() == length)
+        slots = _draw(len(which), _room(int(length), vocabulary.pool), vocabulary, rng)
+        numbers[which] = slots // len(places) * PERIOD + places[slots % len(places)]
+    return _name(symbols, grammar.base, numbers, vocabulary)
+
+
+def write_prefix(grammar: Grammar, vocabulary: Vocabulary, rng: np.random.Generator | None = None) -> Int32:
+    """The ids of a grammar with its dictionary in front, phrases before their users."""
+    symbols, order = _in_order_prefix(grammar.body, grammar.phrases, grammar.starts, grammar.base)
+    numbers = np.empty(grammar.rules, dtype=np.int64)
+    numbers[order] = _draw(grammar.rules, vocabulary.pool, vocabulary, rng)
+    dictionary = _name(symbols, grammar.base, numbers, vocabulary)
+    body = _name(grammar.body, grammar.base, numbers, vocabulary)
+    marks = np.array([vocabulary.dict_open, vocabulary.dict_close], dtype=np.int32)
+    return np.concatenate((marks[:1], dictionary, marks[1:], body))
+
+
+def _draw(count: int, room: int, vocabulary: Vocabulary, rng: np.random.Generator | None) -> Int64:
+    """Which of `room` equal meta-tokens to take: the first `count`, or as many at random (an endless pool: shuffled)."""
+    if rng is None:
+        return np.arange(count, dtype=np.int64)
+    return rng.permutation(count if vocabulary.meta_tokens is None else room)[:count].astype(np.int64)
+
+
+def _name(symbols: Int32, base: int, numbers: Int64, vocabulary: Vocabulary) -> Int32:
+    """Symbols to ids: rule k becomes meta-token `numbers[k]`."""
+    ids = symbols.copy()
+    rules = symbols >= base
+    ids[rules] = vocabulary.first_meta + numbers[symbols[rules] - base]
+    return ids
+
+
+@njit(cache=True, nogil=True)
+def _choose_chains(symbols, uses, order, lengths, room, price, may_cut):
+    """chains[k, i] = how many links of lengths[i] symbols rule k takes; lengths fall, the last is 2.
+
+    A chain of links with n₁, n₂, … symbols holds 1 + Σ(nᵢ − 1) symbols; a link of n saves (n − 1)(uses − 1) − 1.
+    """
+    room = room.copy()
+    chains = np.zeros((len(symbols), len(lengths)), dtype=np.int64)
+    for k in order:
+        rest = symbols[k] - 1
+        for i in range(len(lengths)):
+            if (lengths[i] - 1) * (uses[k] - 1) - 1 <= price and rest < symbols[k] - 1:
+                break
+            take = min(room[i], rest // (lengths[i] - 1))
+            chains[k, i] = take
+            rest -= take * (lengths[i] - 1)
+        if rest > 0 and not may_cut:
+            chains[k] = 0
+        room -= chains[k]
+    return chains
+
+
+@njit(cache=True, nogil=True)
+def _shorten(body, phrases, starts, base, held):
+    """Give each rule with more symbols than `held` a new rule for the first of them: k → new, rest."""
+    rules = len(starts) - 1
+    fresh = 0
+    for k in range(rules):
+        if held[k] < starts[k + 1] - starts[k]:
+            fresh += 1
+    out = np.empty(len(phrases) + fresh, dtype=np.int32)
+    new_starts = np.empty(rules + fresh + 1, dtype=np.int64)
+    size = 0
+    number = rules
+    for k in range(rules):
+        new_starts[k] = size
+        begin = starts[k]
+        if held[k] < starts[k + 1] - begin:
+            out[size] = base + number
+            size += 1
+            number += 1
+            begin += held[k]
+        for q in range(begin, starts[k + 1]):
+            out[size] = phrases[q]
+            size += 1
+    number = rules
+    for k in range(rules):
+        if held[k] < starts[k + 1] - starts[k]:
+            new_starts[number] = size
+            number += 1
+            for q in range(starts[k], starts[k] + held[k]):
+                out[size] = phrases[q]
+                size += 1
+    new_starts[number] = size
+    return body, out, new_starts
+
+
+@njit(cache=True, nogil=True)
+def _link(body, phrases, starts, base, chains, lengths):
+    """Cut each phrase into its links. The first link keeps the number of the rule, the others get new numbers."""
+    rules = len(starts) - 1
+    links = chains.sum()
+    out = np.empty(len(phrases) + links - rules, dtype=np.int32)
+    new_starts = np.empty(links + 1, dtype=np.int64)
+    fresh = rules
+    # Two passes over the links in the order of their numbers: first links first, then the others rule by rule.
+    size = 0
+    for k in range(rules):
+        new_starts[k] = size
+        i = 0
+        while chains[k, i] == 0:
+            i += 1
+        n = lengths[i]
+        whole = n == starts[k + 1] - starts[k]
+        for q in range(n if whole else n - 1):
+            out[size] = phrases[starts[k] + q]
+            size += 1
+        if not whole:
+            out[size] = base + fresh
+            size += 1
+            fresh += chains[k].sum() - 1
+    number = rules
+    for k in range(rules):
+        at = starts[k]
+        link = 0
+        for i in range(len(lengths)):
+            for _ in range(chains[k, i]):
+                if link > 0:
+                    new_starts[number] = size
+                    number += 1
+                    last = starts[k + 1] - at == lengths[i]
+                    for q in range(lengths[i] if last else lengths[i] - 1):
+                        out[size] = phrases[at + q]
+                        size += 1
+                    if not last:
+                        out[size] = base + number
+                        size += 1
+                at += lengths[i] - 1
+                link += 1
+    new_starts[number] = size
+    return body, out, new_starts
+
+
+@njit(cache=True, nogil=True)
+def _in_order_inline(body, phrases, starts, base):
+    """Body with each phrase behind the first appearance of its rule, and the rules in order of appearance."""
+    rules = len(starts) - 1
+    out = np.empty(len(body) + len(phrases), dtype=np.int32)
+    order = np.empty(rules, dtype=np.int64)
+    seen = np.zeros(rules, dtype=np.bool_)
+    path = np.empty(rules + 1, dtype=np.int64)
+    at = np.empty(rules + 1, dtype=np.int64)
+    size = 0
+    found = 0
+    for i in range(len(body)):
+        s = body[i]
+        top = -1
+        while True:
+            out[size] = s
+            size += 1
+            if s >= base and not seen[s - base]:
+                seen[s - base] = True
+                order[found] = s - base
+                found += 1
+                top += 1
+                path[top] = s - base
+                at[top] = starts[s - base]
+            while top >= 0 and at[top] == starts[path[top] + 1]:
+                top -= 1
+            if top < 0:
+                break
+            s = phrases[at[top]]
+            at[top] += 1
+    return out[:size], order[:found]
+
+
+@njit(cache=True, nogil=True)
+def _in_order_prefix(body, phrases, starts, base):
+    """The dictionary's entries (rule, then phrase), each behind those it uses, and the rules in that order."""
+    rules = len(starts) - 1
+    out = np.empty(rules + len(phrases), dtype=np.int32)
+    order = np.empty(rules, dtype=np.int64)
+    seen = np.zeros(rules, dtype=np.bool_)
+    path = np.empty(rules + 1, dtype=np.int64)
+    at = np.empty(rules + 1, dtype=np.int64)
+    size = 0
+    found = 0
+    for i in range(len(body)):
+        if body[i] < base or seen[body[i] - base]:
+            continue
+        top = 0
+        path[0] = body[i] - base
+        at[0] = starts[path[0]]
+        seen[path[0]] = True
+        while top >= 0:
+            k = path[top]
+            if at[top] < starts[k + 1]:
+                s = phrases[at[top]]
+                at[top] += 1
+                if s >= base and not seen[s - base]:
+                    seen[s - base] = True
+                    top += 1
+                    path[top] = s - base
+                    at[top] = starts[s - base]
+                continue
+            out[size] = base + k
+            size += 1
+            for q in range(starts[k], starts[k + 1]):
+                out[size] = phrases[q]
+                size += 1
+            order[found] = k
+            found += 1
+            top -= 1
+    return out[:size], order[:found]
+
+
+# ---- ids → grammar
+
+_OK = 0
+_REASONS = {
+    1: "{token} is used but never defined",
+    2: "{token} appears inside its own definition",
+    3: "the definition of {token} runs past the end of the sequence",
+    4: "the dictionary is never closed",
+    5: "the dictionary must begin with a meta-token",
+    6: "the phrase of {token} has fewer than two symbols",
+    7: "{token} stands inside the dictionary",
+    8: "{token} is defined twice; phrases of this method hold no meta-tokens",
+    9: "{token} has no place in this sequence",
+    10: "the dictionary is empty",
+}
+
+
+def read(ids: Int32, vocabulary: Vocabulary, *, inline: bool, nested: bool) -> Reading:
+    """Understand a compressed sequence.
+
+    Args:
+        ids: shape (n,), each at least 0 and below the end of the vocabulary.
+        inline: the layout, inline or prefix.
+        nested: whether phrases may hold meta-tokens (prefix; inline phrases always may).
+
+    Raises:
+        FormatError: where it is not a valid sequence.
+    """
+    base = vocabulary.vocab_size
+    metas = ids >= vocabulary.first_meta
+    numbers = ids[metas] - vocabulary.first_meta
+    top = int(numbers.max()) + 1 if len(numbers) else 0
+    symbols = ids
+    if top > 4 * len(ids) + 65_536:  # too sparse for a table
+        names, dense = np.unique(numbers, return_inverse=True)
+        symbols = ids.copy()
+        symbols[metas] = vocabulary.first_meta + dense
+    else:
+        names = np.arange(top, dtype=np.int32)
+    if inline:
+        lengths = _length_pattern()[names % PERIOD]
+        code, where, parts = _read_inline(symbols, base, MARKS, lengths)
+    else:
+        code, where, parts = _read_prefix(symbols, base, MARKS, len(names), nested)
+    if code != _OK:
+        raise FormatError(_REASONS[code].format(token=_spell(ids, where, vocabulary)), where)
+    body, phrases, starts, rules, context = parts
+    return Reading(Grammar(base, body, phrases, starts), vocabulary.first_meta + names[rules].astype(np.int32), context)
+
+
+def _spell(ids: Int32, where: int, vocabulary: Vocabulary) -> str:
+    if where >= len(ids):
+        return "the end"
+    m = int(ids[where]) - vocabulary.first_meta
+    return f"meta-token m{m}" if m >= 0 else "<dict>" if m == -MARKS else "</dict>" if m == -1 else "a token"
+
+
+@njit(cache=True, nogil=True)
+def _read_inline(ids, base, marks, lengths):
+    n = len(ids)
+    first_meta = base + marks
+    rule_of = np.full(len(lengths), -1, dtype=np.int32)
+    closed = np.zeros(len(lengths), dtype=np.bool_)
+    body = np.empty(n, dtype=np.int32)
+    phrases = np.empty(n, dtype=np.int32)
+    starts = np.zeros(n + 1, dtype=np.int64)
+    rules = np.empty(n, dtype=np.int32)
+    context = np.full(n, -1, dtype=np.int32)
+    nothing = (body[:0], phrases[:0], starts[:1], rules[:0], context[:0])
+    path = np.empty(n + 1, dtype=np.int64)  # the rules being defined, outermost first
+    missing = np.empty(n + 1, dtype=np.int64)  # how many symbols each still lacks
+    owed = 0  # their sum
+    top = -1
+    found = 0
+    size = 0
+    for p in range(n):
+        s = ids[p]
+        fresh = -1
+        if s >= first_meta:
+            m = s - first_meta
+            if rule_of[m] < 0:
+                fresh = m
+                rule_of[m] = found
+            elif not closed[m]:
+                return 2, p, nothing
+            s = base + rule_of[m]
+        elif s >= base:
+            return 9, p, nothing
+        if top >= 0:
+            k = path[top]
+            context[p] = k
+            phrases[starts[k + 1] - missing[top]] = s
+            missing[top] -= 1
+            owed -= 1
+        else:
+            body[size] = s
+            size += 1
+        if fresh >= 0:
+            rules[found] = fresh
+            starts[found + 1] = starts[found] + lengths[fresh]
+            owed += lengths[fresh]
+            if owed > n - p - 1:
+                return 3, p, nothing
+            top += 1
+            path[top] = found
+            missing[top] = lengths[fresh]
+            found += 1
+        while top >= 0 and missing[top] == 0:
+            closed[rules[path[top]]] = True
+            top -= 1
+    return 0, 0, (body[:size], phrases[: starts[found]], starts[: found + 1], rules[:found], context)
+
+
+@njit(cache=True, nogil=True)
+def _read_prefix(ids, base, marks, names, nested):
+    n = len(ids)
+    first_meta = base + marks
+    rule_of = np.full(names, -1, dtype=np.int32)
+    phrases = np.empty(n, dtype=np.int32)
+    starts = np.zeros(n + 1, dtype=np.int64)
+    rules = np.empty(n, dtype=np.int32)
+    context = np.full(n, -1, dtype=np.int32)
+    body = np.empty(n, dtype=np.int32)
+    nothing = (body[:0], phrases[:0], starts[:1], rules[:0], context[:0])
+    found = 0
+    size = 0  # of all phrases
+    p = 0
+    if n > 0 and ids[0] == base:
+        context[0] = -2
+        p = 1
+        while p < n and ids[p] != base + 1:
+            s = ids[p]
+            if s >= first_meta and (rule_of[s - first_meta] < 0 or not nested):
+                if rule_of[s - first_meta] >= 0:
+                    return (2 if rule_of[s - first_meta] == found - 1 else 8), p, nothing
+                if found > 0 and size - starts[found - 1] < 2:
+                    return 6, starts[found - 1] + found, nothing
+                rule_of[s - first_meta] = found
+                rules[found] = s - first_meta
+                starts[found] = size
+                context[p] = found
+                found += 1
+            elif found == 0:
+                return 5, p, nothing
+            elif base <= s < first_meta:
+                return 7, p, nothing
+            else:
+                if s >= first_meta:
+                    if rule_of[s - first_meta] == found - 1:
+                        return 2, p, nothing
+                    s = base + rule_of[s - first_meta]
+                phrases[size] = s
+                size += 1
+                context[p] = found - 1
+            p += 1
+        if p == n:
+            return 4, n, nothing
+        if found == 0:
+            return 10, p, nothing
+        if size - starts[found - 1] < 2:
+            return 6, starts[found - 1] + found, nothing
+        context[p] = -2
+        p += 1
+    starts[found] = size
+    length = 0
+    while p < n:
+        s = ids[p]
+        if s >= first_meta:
+            if rule_of[s - first_meta] < 0:
+                return 1, p, nothing
+            s = base + rule_of[s - first_meta]
+        elif s >= base:
+            return 9, p, nothing
+        body[length] = s
+        length += 1
+        p += 1
+    return 0, 0, (body[:length], phrases[:size], starts[: found + 1], rules[:found], context)
