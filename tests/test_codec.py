@@ -138,7 +138,7 @@ def test_description_by_hand():
 
 
 def test_ltsc_on_real_text(licence):
-    # The number is what `metatok.reference.longest` finds on these 2,000 bytes; it takes a minute there.
+    # The number is what `metatok.reference.longest` finds on these 2,000 bytes; it takes half a minute there.
     assert len(metatok.Codec(256, None, "ltsc").compress(licence[:2000])) == LTSC_BYTES
     ids = licence[:400]
     assert metatok.Codec(256, None, "ltsc").compress(ids).ids.tolist() == reference.compress(ids, 256, None, "ltsc")
