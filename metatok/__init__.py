@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from metatok.codec import Compressed as Compressed
     from metatok.codec import warm_up as warm_up
     from metatok.layout import FormatError as FormatError
+    from metatok.lz77 import bound as bound
     from metatok.tokenizer import MetaTokenizer as MetaTokenizer
 
 __version__ = "0.1.0"
@@ -26,11 +27,12 @@ _HOME = {
     "FormatError": "layout",
     "METHODS": "codec",
     "MetaTokenizer": "tokenizer",
+    "bound": "lz77",
     "warm_up": "codec",
 }
 _MODULES = ("compute", "tokenizer", "demo")
 
-__all__ = ["METHODS", "Codec", "Compressed", "FormatError", "MetaTokenizer", "__version__", "warm_up"]
+__all__ = ["METHODS", "Codec", "Compressed", "FormatError", "MetaTokenizer", "__version__", "bound", "warm_up"]
 
 
 def __getattr__(name: str) -> Any:

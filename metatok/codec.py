@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metatok.grammar import Grammar, prune
+from metatok.ids import as_integer, as_integers
 from metatok.layout import FormatError, Reading, Vocabulary, fit_inline, read, write_inline, write_prefix
 from metatok.search.longest import search_longest
 from metatok.search.saving import search_saving
@@ -157,9 +158,9 @@ class Codec:
     method: Method = "inline"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "vocab_size", _integer("vocab_size", self.vocab_size, least=1))
+        object.__setattr__(self, "vocab_size", as_integer("vocab_size", self.vocab_size, least=1))
         if self.meta_tokens is not None:
-            object.__setattr__(self, "meta_tokens", _integer("meta_tokens", self.meta_tokens, least=0))
+            object.__setattr__(self, "meta_tokens", as_integer("meta_tokens", self.meta_tokens, least=0))
         if self.method not in METHODS:
             raise ValueError(f"unknown method {self.method!r}; choose one of {', '.join(METHODS)}")
         if self.first_meta + (self.meta_tokens or 0) > INT32_IDS:
@@ -235,7 +236,7 @@ class Codec:
             FormatError: where `ids` is not a valid sequence of this codec or stands for more than `max_length` tokens.
             TypeError: for what is not integers.
         """
-        limit = _integer("max_length", max_length, least=0)
+        limit = as_integer("max_length", max_length, least=0)
         compressed = _checked(ids, INT32_IDS - 1 if self.meta_tokens is None else self.vocab_size + self.n_added - 1)
         reading = self._read(compressed)
         grammar = reading.grammar
@@ -266,12 +267,12 @@ class Codec:
             return list(pool.map(lambda ids, k, s: self.compress(ids, keep=k, seed=s), batch, keeps, seeds))
 
     def _tokens(self, ids: Any) -> Int32:
-        array = _integers(ids)
+        array = as_integers(ids)
         wrong = np.flatnonzero((array < 0) | (array >= self.vocab_size))
         if len(wrong):
             at = int(wrong[0])
             raise ValueError(
-                f"id {int(array[at])} at position {at} is outside 0 … {self.vocab_size - 1} (vocab_size {self.vocab_size})"
+                f"id {int(array[at])} at position {at} is outside 0 … {self.vocab_size - 1}, the ids of the tokenizer"
             )
         return array.astype(np.int32)
 
@@ -294,35 +295,16 @@ class Codec:
 
 
 def warm_up() -> None:
-    """Load or compile the kernels of all methods, so that the first real call is fast. Takes seconds once per machine."""
+    """Load the kernels of all methods, so that the first real call is fast; once per machine this compiles them."""
     for method in METHODS:
         codec = Codec(1000, None, method)
         codec.decompress(codec.compress([1, 2, 3, 4, 5] * 30 + [1, 2, 3] * 9).ids)
         codec.compress([1, 2, 3, 4], seed=0)
 
 
-def _integers(ids: Any) -> NDArray[Any]:
-    """Any sequence of integers as a fresh one-dimensional array of an integer dtype, or of Python ints."""
-    if hasattr(ids, "detach"):  # a torch tensor, on whatever device
-        ids = ids.detach().cpu().numpy()
-    try:
-        array = np.array(ids)
-    except ValueError as error:  # numpy's answer to rows of unequal length
-        raise ValueError(f"ids must be one sequence of integers: {error}") from None
-    if array.ndim != 1:
-        raise ValueError(f"ids must be one-dimensional, not of shape {array.shape}")
-    if array.size == 0:
-        return np.empty(0, dtype=np.int32)
-    if array.dtype == object and all(isinstance(v, int) for v in array):
-        return array  # integers beyond 64 bits; the range check names them
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"ids must be integers, not {array.dtype if array.dtype != object else 'mixed values'}")
-    return array
-
-
 def _checked(ids: Any, highest: int) -> Int32:
     """Ids of a compressed sequence, int32, each from 0 to `highest`."""
-    array = _integers(ids)
+    array = as_integers(ids)
     wrong = np.flatnonzero((array < 0) | (array > highest))
     if len(wrong):
         at = int(wrong[0])
@@ -344,13 +326,3 @@ def _with_meta_ids(symbols: Int32, base: int, metas: Int32) -> Int32:
     rules = symbols >= base
     out[rules] = metas[symbols[rules] - base]
     return out
-
-
-def _integer(name: str, value: Any, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, not {type(value).__name__}") from None
-    if isinstance(value, bool) or number < least:
-        raise ValueError(f"{name} must be at least {least}, not {value}")
-    return number

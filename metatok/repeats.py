@@ -51,7 +51,7 @@ def find_repeats(ranks: Int32, shortest: int = 2) -> Repeats:
     ([2], [0, 3])
     """
     sa = suffix_array(ranks)
-    rank, lcp = _lcp(ranks, sa)
+    rank, lcp = find_lcp(ranks, sa)
     return Repeats(sa, rank, *_intervals(sa, lcp, shortest))
 
 
@@ -77,8 +77,7 @@ def rank_symbols(symbols: Int32, walls: NDArray[np.bool_]) -> Int32:
         return np.empty(0, dtype=np.int32)
     top = int(symbols.max())
     if top > 8 * len(symbols) + (1 << 18):  # a table over all ids would outweigh the sequence: sort instead
-        _, symbols = np.unique(symbols, return_inverse=True)
-        symbols = symbols.astype(np.int32)
+        symbols = np.unique(symbols, return_inverse=True)[1].astype(np.int32)
         top = int(symbols.max())
     return _rank(symbols, walls, top)
 
@@ -101,7 +100,7 @@ def _rank(symbols, walls, top):
 
 
 @njit(cache=True, nogil=True)
-def _lcp(ranks, sa):
+def find_lcp(ranks, sa):
     """Inverse suffix array, and lcp[r] = common prefix of the suffixes sa[r-1] and sa[r], cut at the first wall.
 
     Cutting keeps Kasai's invariant (the next suffix shares at least one symbol less), so this stays linear.

@@ -4,7 +4,7 @@ In rounds. A round finds every repeated phrase of the sequence (`metatok.repeats
 marks its non-overlapping occurrences from left to right, and goes on with what is left until nothing pays; of equal
 savings the phrase that begins first goes first, and of those the longer one. Then the occurrences are replaced and,
 where phrases may be nested, the phrases themselves become part of the sequence that the next round searches. At the
-end rules that no longer pay are written out again. `metatok.reference.biggest_saving` is the same search written plainly.
+end rules that no longer pay are written out again. `metatok.reference.biggest_saving` is the same, written plainly.
 
 With N symbols and K occurrences a phrase saves (N−1)(K−1) − overhead ids: overhead is 2 where a dictionary stands in
 front (a phrase is written once more, behind its meta-token) and 1 where the first use defines.
@@ -27,8 +27,9 @@ from metatok.repeats import find_repeats, rank_symbols, sort_positions
 Int32 = NDArray[np.int32]
 Walls = NDArray[np.bool_]
 
-# A round stops when it has looked at occurrences and their tokens this many times per symbol, and the next one starts on the shorter sequence.
-# Natural text needs 2 to 6; without the bound a run such as [0] * n reads n overlapping occurrences n times.
+# A round stops when it has looked at occurrences and their tokens this many times per symbol, and the next one starts
+# on the shorter sequence. Natural text needs 2 to 6; without the bound a run such as [0] * n reads n overlapping
+# occurrences n times.
 WORK_PER_SYMBOL = 32
 LEAST_WORK = 1 << 18
 
