@@ -52,7 +52,7 @@ def _grammars():
             if len(ids) > n // 2:
                 part = ids[:n]
                 walls = np.zeros(len(part), dtype=np.bool_)
-                yield len(part), search_saving(part, walls, tokenizer.vocab_size, nested=True, overhead=1)
+                yield len(part), search_saving(Grammar.raw(part, tokenizer.vocab_size), walls, nested=True, overhead=1)
 
 
 def _mean(n: int, grammar: Grammar) -> float:

@@ -22,11 +22,14 @@ from metatok.grammar import Grammar, prune
 from metatok.ids import as_integer, as_integers
 from metatok.layout import FormatError, Reading, Vocabulary, fit_inline, read, write_inline, write_prefix
 from metatok.search.longest import search_longest
+from metatok.search.refine import refine
 from metatok.search.saving import search_saving
 
 Int32 = NDArray[np.int32]
 Method = Literal["ltsc", "flat", "nested", "inline"]
 METHODS: tuple[Method, ...] = get_args(Method)
+Effort = Literal["default", "max"]
+EFFORTS: tuple[Effort, ...] = get_args(Effort)
 
 MAX_LENGTH = 1 << 26  # tokens that decompress makes unless told otherwise: 256 MiB of int32
 INT32_IDS = 1 << 31
@@ -141,9 +144,11 @@ class Codec:
         vocab_size: how many ids the tokenizer has; the codec's own ids follow it.
         meta_tokens: the size of the pool of meta-tokens; None takes as many as pay.
         method: `ltsc`, `flat`, `nested` or `inline`.
+        effort: `default`, or `max` for about a second of search per 8,192 tokens or fewer, which makes sequences
+            1 to 5 % shorter; `ltsc` is one fixed rule and knows no effort.
 
     Raises:
-        ValueError: for an unknown method, a pool below 0, or a vocabulary and a pool that int32 ids cannot hold.
+        ValueError: for an unknown method or effort, a pool below 0, or a vocabulary and a pool beyond int32 ids.
 
     >>> codec = Codec(vocab_size=100, meta_tokens=8)
     >>> c = codec.compress([7, 8, 9, 1, 7, 8, 9, 2, 7, 8, 9])
@@ -156,6 +161,7 @@ class Codec:
     vocab_size: int
     meta_tokens: int | None = 512
     method: Method = "inline"
+    effort: Effort = "default"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "vocab_size", as_integer("vocab_size", self.vocab_size, least=1))
@@ -163,6 +169,8 @@ class Codec:
             object.__setattr__(self, "meta_tokens", as_integer("meta_tokens", self.meta_tokens, least=0))
         if self.method not in METHODS:
             raise ValueError(f"unknown method {self.method!r}; choose one of {', '.join(METHODS)}")
+        if self.effort not in EFFORTS:
+            raise ValueError(f"unknown effort {self.effort!r}; choose one of {', '.join(EFFORTS)}")
         if self.first_meta + (self.meta_tokens or 0) > INT32_IDS:
             raise ValueError(
                 f"vocab_size {self.vocab_size:,} and {self.meta_tokens or 0:,} meta-tokens do not fit into int32 ids"
@@ -278,17 +286,33 @@ class Codec:
 
     def _write(self, tokens: Int32, walls: NDArray[np.bool_], rng: np.random.Generator | None) -> Int32:
         """The ids of the best grammar that the method finds, longer than the input or not."""
-        grammar = self._search(tokens, walls)
-        if self.method == "inline":
-            return write_inline(fit_inline(grammar, self._vocabulary.pool), self._vocabulary, rng)
-        grammar = prune(grammar, self._overhead, self.meta_tokens)
-        return write_prefix(grammar, self._vocabulary, rng) if grammar.rules else tokens
+        grammar = self._fit(self._search(tokens, walls))
+        if self.effort == "max" and self.method != "ltsc":
+            grammar = refine(
+                grammar,
+                tokens,
+                walls,
+                nested=self.method != "flat",
+                overhead=self._overhead,
+                fit=self._fit,
+                cost=lambda g: len(g.body) + len(g.phrases) + (self._overhead - 1) * g.rules,
+            )
+        if not grammar.rules:
+            return tokens
+        write = write_inline if self.method == "inline" else write_prefix
+        return write(grammar, self._vocabulary, rng)
 
     def _search(self, tokens: Int32, walls: NDArray[np.bool_]) -> Grammar:
         if self.method == "ltsc":
             return search_longest(tokens, walls, self.vocab_size)
-        nested = self.method != "flat"
-        return search_saving(tokens, walls, self.vocab_size, nested=nested, overhead=self._overhead)
+        raw = Grammar.raw(tokens, self.vocab_size)
+        return search_saving(raw, walls, nested=self.method != "flat", overhead=self._overhead)
+
+    def _fit(self, grammar: Grammar) -> Grammar:
+        """The grammar without what does not pay or has no meta-token in the pool."""
+        if self.method == "inline":
+            return fit_inline(grammar, self._vocabulary.pool)
+        return prune(grammar, self._overhead, self.meta_tokens)
 
     def _read(self, ids: Int32) -> Reading:
         return read(ids, self._vocabulary, inline=self.method == "inline", nested=self.method == "nested")

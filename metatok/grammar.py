@@ -77,6 +77,15 @@ class Grammar:
         total = len(self.body) - len(in_body) + int(lengths[in_body].sum())
         return _expand(self.body, self.phrases, self.starts, self.base, lengths, total)
 
+    def in_body(self, flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Flags of the tokens of the original sequence, shape (n,), at the tokens of the body; False at rules."""
+        if self.rules == 0:
+            return flags.copy()
+        rules = self.body >= self.base
+        widths = np.ones(len(self.body), dtype=np.int64)
+        widths[rules] = self.expanded_lengths()[self.body[rules] - self.base]
+        return ~rules & flags[widths.cumsum() - widths]
+
     def without(self, dropped: NDArray[np.bool_]) -> Grammar:
         """The same sequence without some rules: their phrases stand in their place. `dropped` has shape (rules,)."""
         return Grammar(self.base, *_without(self.body, self.phrases, self.starts, self.base, dropped))

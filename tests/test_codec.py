@@ -84,6 +84,26 @@ def test_equals_the_reference(method, ids, pool, data):
     assert fast == reference.compress(ids, VOCAB, pool, method, walls)
 
 
+@pytest.mark.parametrize("method", ["flat", "nested", "inline"])
+@settings(deadline=None, max_examples=12)
+@given(ids=sequences, pool=pools, data=st.data())
+def test_more_effort_is_exact_and_never_longer(method, ids, pool, data):
+    keep = data.draw(keeps(len(ids)))
+    codec = metatok.Codec(VOCAB, pool, method, effort="max")
+    c = codec.compress(ids, keep=keep)
+    assert codec.decompress(c.ids).tolist() == ids
+    assert len(c) <= len(metatok.Codec(VOCAB, pool, method).compress(ids, keep=keep))
+    check_description(codec, c, ids, keep)
+
+
+def test_more_effort_saves_more(licence):
+    for method in ("nested", "inline"):
+        usual = metatok.Codec(256, None, method).compress(licence[:4000])
+        best = metatok.Codec(256, None, method, effort="max").compress(licence[:4000])
+        assert len(best) < 0.99 * len(usual)
+        assert best.ids.tolist() == metatok.Codec(256, None, method, effort="max").compress(licence[:4000]).ids.tolist()
+
+
 # ---- worked by hand
 
 REPEATED = [1, 2, 3, 4, 9, 1, 2, 3, 4, 8, 1, 2, 3, 4]
@@ -305,6 +325,7 @@ def test_refused_input(ids, error, sentence):
         ({"vocab_size": 9, "meta_tokens": -1}, ValueError, "meta_tokens must be at least 0"),
         ({"vocab_size": 9, "meta_tokens": "all"}, TypeError, "meta_tokens must be an integer"),
         ({"vocab_size": 9, "method": "zip"}, ValueError, "unknown method 'zip'; choose one of ltsc, flat"),
+        ({"vocab_size": 9, "effort": "huge"}, ValueError, "unknown effort 'huge'; choose one of default, max"),
         ({"vocab_size": 2**31 - 5}, ValueError, "do not fit into int32"),
     ],
 )

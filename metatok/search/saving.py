@@ -36,25 +36,34 @@ LEAST_WORK = 1 << 18
 BREAK = -1  # stands between body and phrases in the sequence of a round; always a wall
 
 
-def search_saving(ids: Int32, walls: Walls, vocab_size: int, *, nested: bool, overhead: int) -> Grammar:
-    """Greedy grammar of `ids`, rules in the order in which they were found.
+def search_saving(grammar: Grammar, walls: Walls, *, nested: bool, overhead: int) -> Grammar:
+    """The grammar with all further phrases that pay, new rules in the order in which they were found.
 
     Args:
-        ids: shape (n,), tokens below `vocab_size`.
-        walls: shape (n,), True where a token must stay raw.
+        grammar: what is there already; `Grammar.raw(ids, vocab_size)` for a plain sequence.
+        walls: shape (n,) for a sequence of n tokens, True where a token must stay raw.
         nested: whether a phrase may contain meta-tokens.
         overhead: 2 or 1, see above.
     """
-    symbols = ids
-    flat_phrases, flat_lengths = [], []
-    rules = 0
+    base, rules = grammar.base, grammar.rules
+    symbols = grammar.body
+    walls = grammar.in_body(walls)
+    if nested:  # look into the phrases, too
+        phrases = _behind_breaks(grammar.phrases, grammar.starts)
+        symbols = np.concatenate((symbols, phrases))
+        walls = np.concatenate((walls, phrases == BREAK))
+    else:
+        walls |= symbols >= base
+    flat_phrases: list[Int32] = [grammar.phrases]
+    flat_lengths: list[NDArray[np.integer]] = [grammar.lengths()]
     while True:
         rule_at, first_at, lengths = _search_round(symbols, walls, overhead)
         if len(lengths) == 0:
             break
-        phrases = _read(symbols, first_at, lengths, nested)
-        symbols, walls = _replace(symbols, walls, rule_at, lengths, vocab_size + rules, not nested)
-        if nested:  # the next round looks into the phrases, too
+        phrases = _read(symbols, first_at, lengths)
+        symbols, walls = _replace(symbols, walls, rule_at, lengths, base + rules, not nested)
+        if nested:
+            phrases = _behind_breaks(phrases, _starts(lengths))
             symbols = np.concatenate((symbols, phrases))
             walls = np.concatenate((walls, phrases == BREAK))
         else:
@@ -62,11 +71,10 @@ def search_saving(ids: Int32, walls: Walls, vocab_size: int, *, nested: bool, ov
             flat_lengths.append(lengths)
         rules += len(lengths)
     if nested:
-        grammar = _split(symbols, vocab_size)
+        found = _split(symbols, base)
     else:
-        starts = np.concatenate(([0], *flat_lengths)).cumsum()
-        grammar = Grammar(vocab_size, symbols, np.concatenate((ids[:0], *flat_phrases)), starts)
-    return prune(grammar, overhead)
+        found = Grammar(base, symbols, np.concatenate(flat_phrases), _starts(*flat_lengths))
+    return prune(found, overhead)
 
 
 def _search_round(symbols: Int32, walls: Walls, overhead: int) -> tuple[Int32, Int32, Int32]:
@@ -79,24 +87,36 @@ def _search_round(symbols: Int32, walls: Walls, overhead: int) -> tuple[Int32, I
 def _split(symbols: Int32, base: int) -> Grammar:
     """Body and phrases, each phrase behind a BREAK, as a grammar."""
     breaks = np.append(np.flatnonzero(symbols == BREAK), len(symbols))
-    starts = np.concatenate(([0], np.diff(breaks) - 1)).cumsum()
+    starts = _starts(np.diff(breaks) - 1)
     behind = symbols[breaks[0] :]
     return Grammar(base, symbols[: breaks[0]], behind[behind != BREAK], starts)
 
 
+def _starts(*lengths: NDArray[np.integer]) -> NDArray[np.int64]:
+    return np.concatenate(([0], *lengths)).cumsum(dtype=np.int64)
+
+
 @njit(cache=True, nogil=True)
-def _read(symbols, first_at, lengths, with_breaks):
-    """The phrases of new rules one after the other, each behind a BREAK if wanted."""
-    extra = 1 if with_breaks else 0
-    out = np.empty(lengths.sum() + extra * len(lengths), dtype=np.int32)
+def _read(symbols, first_at, lengths):
+    """The phrases of new rules one after the other."""
+    out = np.empty(lengths.sum(), dtype=np.int32)
     size = 0
     for k in range(len(lengths)):
-        if with_breaks:
-            out[size] = BREAK
-            size += 1
         for i in range(lengths[k]):
             out[size] = symbols[first_at[k] + i]
             size += 1
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _behind_breaks(phrases, starts):
+    """Phrases one after the other, a BREAK in front of each."""
+    rules = len(starts) - 1
+    out = np.empty(len(phrases) + rules, dtype=np.int32)
+    for k in range(rules):
+        out[starts[k] + k] = BREAK
+        for q in range(starts[k], starts[k + 1]):
+            out[q + k + 1] = phrases[q]
     return out
 
 
