@@ -297,7 +297,9 @@ def test_presets_cover_the_families_and_sizes() -> None:
     for family in ("Llama", "Mistral", "Qwen", "Phi", "Gemma", "SmolLM"):
         assert any(name.startswith(family) for name in PRESETS)
     sizes = [arch.parameters or 0 for arch in PRESETS.values()]
-    assert sizes == sorted(sizes) and sizes[0] < 0.2e9 and sizes[-1] > 65e9
+    assert sizes == sorted(sizes)
+    assert sizes[0] < 0.2e9
+    assert sizes[-1] > 65e9
     assert all(arch.name == name and arch.source for name, arch in PRESETS.items())
     with pytest.raises(TypeError):
         PRESETS["Llama-3.1-8B"] = SMALL  # type: ignore[index]
@@ -418,7 +420,7 @@ def test_from_config_refuses_real_mixtures_and_non_configs() -> None:
     ],
 )
 def test_architecture_refuses_impossible_shapes(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"must be|cannot share|give both"):
         replace(SMALL, **wrong)
 
 
@@ -432,7 +434,8 @@ def test_the_papers_figure_is_the_quadratic_part_alone() -> None:
     llama = PRESETS["Llama-3.1-8B"]
     whole = [compute_saving(llama, n, n * 73 // 100) for n in (100, 10_000, 1_000_000, 100_000_000)]
     assert whole == sorted(whole)
-    assert whole[0] == pytest.approx(0.27, abs=0.02) and whole[-1] == pytest.approx(0.4671, abs=0.001)
+    assert whole[0] == pytest.approx(0.27, abs=0.02)
+    assert whole[-1] == pytest.approx(0.4671, abs=0.001)
 
 
 def test_compute_saving_is_one_minus_the_ratio_of_totals() -> None:
@@ -486,15 +489,18 @@ def test_crossover_is_where_it_first_happens(arch: Architecture, causal: bool) -
     n = crossover(arch, causal=causal)
     assert n is not None
     here, before = prefill(arch, n, causal=causal), prefill(arch, n - 1, causal=causal)
-    assert here.quadratic > here.linear and before.quadratic <= before.linear
+    assert here.quadratic > here.linear
+    assert before.quadratic <= before.linear
 
 
 def test_crossover_against_every_length_and_the_closed_form() -> None:
     lengths = [n for n in range(1, 400) if prefill(LOCAL, n).quadratic > prefill(LOCAL, n).linear]
-    assert lengths == list(range(lengths[0], 400)) and crossover(LOCAL) == lengths[0]
+    assert lengths == list(range(lengths[0], 400))
+    assert crossover(LOCAL) == lengths[0]
     # n² · 4·heads·head_dim > n · 2·layer_weights, but for the logits of one position
     llama = PRESETS["Llama-3.1-8B"]
-    assert crossover(llama) == pytest.approx(llama.layer_weights / (2 * llama.heads * llama.head_dim), rel=1e-3)
+    closed_form = llama.layer_weights / (2 * llama.heads * llama.head_dim)
+    assert crossover(llama) == pytest.approx(closed_form, rel=1e-3)
 
 
 def test_crossover_may_never_come() -> None:
