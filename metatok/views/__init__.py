@@ -1,0 +1,1 @@
+"""What people look at: the token view (`tokens.py`) and the charts (`charts.py`)."""
