@@ -12,7 +12,7 @@ import numpy as np
 
 import metatok
 from benchmarks.corpora import corpora
-from metatok import layout
+from metatok import pool as division_in_use
 from metatok.grammar import Grammar, prune
 from metatok.search.saving import search_saving
 
@@ -20,7 +20,7 @@ POOLS = (64, 128, 256, 512, 1 << 30)
 LENGTHS = (2_048, 8_192, 65_536)
 
 CANDIDATES = {
-    "in use": layout.PHRASE_LENGTHS,
+    "in use": division_in_use.PHRASE_LENGTHS,
     "half for pairs": {2: 32, 3: 14, 4: 6, 5: 4, 6: 2, 7: 1, 8: 1, 10: 1, 12: 1, 16: 1, 32: 1},
     "more for middle lengths": {2: 28, 3: 12, 4: 6, 5: 4, 6: 3, 7: 2, 8: 2, 10: 2, 12: 2, 16: 2, 32: 1},
     "few for pairs": {2: 20, 3: 12, 4: 8, 5: 4, 6: 4, 7: 2, 8: 4, 10: 2, 12: 2, 16: 4, 24: 1, 32: 1},
@@ -38,10 +38,12 @@ def main() -> None:
         "any length (not a layout)", [_mean(n, prune(g, 1, pool)) for pool in POOLS for n, g in grammars], len(grammars)
     )
     for name, division in CANDIDATES.items():
-        layout.PHRASE_LENGTHS = division
-        layout.PERIOD = sum(division.values())
-        layout._length_pattern.cache_clear()
-        _row(name, [_mean(n, layout.fit_inline(g, pool)) for pool in POOLS for n, g in grammars], len(grammars))
+        division_in_use.PHRASE_LENGTHS = division
+        division_in_use.PERIOD = sum(division.values())
+        division_in_use.length_pattern.cache_clear()
+        _row(
+            name, [_mean(n, division_in_use.fit_inline(g, pool)) for pool in POOLS for n, g in grammars], len(grammars)
+        )
 
 
 def _grammars():

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from metatok.grammar import Grammar, prune
 from metatok.ids import as_integer, as_integers
-from metatok.layout import FormatError, Reading, Vocabulary, fit_inline, read, write_inline, write_prefix
+from metatok.layout import FormatError, Reading, Vocabulary, read, write_inline, write_prefix
+from metatok.pool import fit_inline
 from metatok.search.longest import search_longest
 from metatok.search.refine import refine
 from metatok.search.saving import search_saving

@@ -6,7 +6,7 @@ Ids below `vocab_size` are tokens. `vocab_size` and `vocab_size + 1` are the mar
 - `prefix`: `<dict> M a b c  M' a b … </dict>` and then the body. A phrase ends where a meta-token that was not defined
   before begins the next entry, so phrases may hold meta-tokens, and the phrases they use come first.
 - `inline`: no marks. Where a meta-token appears first its phrase follows it; later it stands alone. How many symbols
-  follow is a property of the meta-token's number, `phrase_length(m)`.
+  follow is a property of the meta-token's number, see `metatok.pool`.
 
 Reading refuses whatever `metatok` would not have written and says where; it looks at each id once and allocates
 nothing that a malformed sequence could make large.
@@ -15,24 +15,18 @@ nothing that a malformed sequence could make large.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from metatok.grammar import Grammar, prune
+from metatok.grammar import Grammar
+from metatok.pool import PERIOD, length_pattern, room
 
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 
 MARKS = 2  # <dict> and </dict>
-
-# How many of every 64 meta-tokens stand for a phrase of each length in the inline layout. Measured, see
-# `benchmarks/pool_division.py` and docs/LOG.md.
-PHRASE_LENGTHS = {2: 24, 3: 12, 4: 7, 5: 4, 6: 3, 7: 2, 8: 3, 10: 2, 12: 2, 16: 3, 24: 1, 32: 1}
-PERIOD = sum(PHRASE_LENGTHS.values())
-MOST_CUTS = 40  # how often phrases may be cut short before what does not fit is written out
 
 
 class FormatError(ValueError):
@@ -77,73 +71,7 @@ class Reading:
     context: Int32  # (ids,) the rule whose definition each id belongs to, -1 for the body, -2 for a mark
 
 
-@lru_cache(maxsize=1)
-def _length_pattern() -> Int32:
-    """Phrase lengths of the meta-tokens m0 … m63, after which they repeat.
-
-    Each meta-token goes to the length that is furthest behind its share, so that any pool has nearly the same shares.
-    """
-    given = dict.fromkeys(PHRASE_LENGTHS, 0)
-    pattern = []
-    for m in range(PERIOD):
-        length = max(given, key=lambda n: (PHRASE_LENGTHS[n] * (m + 1) - PERIOD * given[n], -n))
-        given[length] += 1
-        pattern.append(length)
-    return np.array(pattern, dtype=np.int32)
-
-
-def phrase_length(m: int) -> int:
-    """How many symbols the phrase of meta-token m has in the inline layout, m = 0, 1, 2, …
-
-    >>> [phrase_length(m) for m in range(8)]
-    [2, 3, 2, 4, 2, 5, 3, 2]
-    """
-    return int(_length_pattern()[m % PERIOD])
-
-
-def _room(length: int, pool: int) -> int:
-    """How many of m0 … m(pool-1) stand for a phrase of this length."""
-    fits = _length_pattern() == length
-    return int(fits.sum()) * (pool // PERIOD) + int(fits[: pool % PERIOD].sum())
-
-
 # ---- grammar → ids
-
-
-def fit_inline(grammar: Grammar, pool: int) -> Grammar:
-    """The grammar with every phrase of a length that the inline layout has a free meta-token for.
-
-    The rules that save most choose first. A phrase of a length that has no meta-token (left) is built as a chain: its
-    first symbols and a meta-token that holds the rest; each link takes a meta-token and costs one id. Where a link
-    would save less than the meta-token saves elsewhere the phrase is cut short there. What finds no room at all is
-    written out.
-    """
-    grammar = prune(grammar, 1)
-    lengths = np.array(sorted(PHRASE_LENGTHS, reverse=True), dtype=np.int64)
-    room = np.array([_room(int(n), pool) for n in lengths], dtype=np.int64)
-    cuts = MOST_CUTS
-    while True:
-        symbols = grammar.lengths()
-        gains = (symbols - 1) * (grammar.uses() - 1) - 1
-        order = np.argsort(-gains, kind="stable")
-        price = gains[order[pool - 1]] if 0 < pool < grammar.rules else 0  # what a meta-token saves at the margin
-        chains = _choose_chains(symbols, grammar.uses(), order, lengths, room, price if cuts > 0 else 0, cuts > 0)
-        held = 1 + chains @ (lengths - 1)  # symbols that each rule's chain holds; 1: no room
-        if (held == symbols).all():
-            break
-        cuts -= 1
-        # Writing a phrase out makes others longer and more used, so only the lesser half goes before the next look.
-        homeless = order[held[order] == 1]
-        dropped = np.zeros(grammar.rules, dtype=np.bool_)
-        dropped[homeless[len(homeless) // 2 :]] = True
-        shortened = (held < symbols) & (held > 1)
-        parts = _shorten(
-            grammar.body, grammar.phrases, grammar.starts, grammar.base, np.where(shortened, held, symbols)
-        )
-        dropped = np.concatenate((dropped | shortened, np.zeros(len(parts[2]) - 1 - grammar.rules, dtype=np.bool_)))
-        grammar = prune(Grammar(grammar.base, *parts).without(dropped), 1)
-    parts = _link(grammar.body, grammar.phrases, grammar.starts, grammar.base, chains, lengths)
-    return Grammar(grammar.base, *parts)
 
 
 def write_inline(grammar: Grammar, vocabulary: Vocabulary, rng: np.random.Generator | None = None) -> Int32:
@@ -153,8 +81,8 @@ def write_inline(grammar: Grammar, vocabulary: Vocabulary, rng: np.random.Genera
     numbers = np.empty(grammar.rules, dtype=np.int64)
     for length in np.unique(lengths):
         which = order[lengths == length]
-        places = np.flatnonzero(_length_pattern() == length)
-        slots = _draw(len(which), _room(int(length), vocabulary.pool), vocabulary, rng)
+        places = np.flatnonzero(length_pattern() == length)
+        slots = _draw(len(which), room(int(length), vocabulary.pool), vocabulary, rng)
         numbers[which] = slots // len(places) * PERIOD + places[slots % len(places)]
     return _name(symbols, grammar.base, numbers, vocabulary)
 
@@ -171,7 +99,7 @@ def write_prefix(grammar: Grammar, vocabulary: Vocabulary, rng: np.random.Genera
 
 
 def _draw(count: int, room: int, vocabulary: Vocabulary, rng: np.random.Generator | None) -> Int64:
-    """Which of `room` equal meta-tokens to take: the first `count`, or as many at random (an endless pool: shuffled)."""
+    """Which of `room` equals to take: the first `count`, or as many at random (an endless pool: shuffled)."""
     if rng is None:
         return np.arange(count, dtype=np.int64)
     return rng.permutation(count if vocabulary.meta_tokens is None else room)[:count].astype(np.int64)
@@ -183,109 +111,6 @@ def _name(symbols: Int32, base: int, numbers: Int64, vocabulary: Vocabulary) -> 
     rules = symbols >= base
     ids[rules] = vocabulary.first_meta + numbers[symbols[rules] - base]
     return ids
-
-
-@njit(cache=True, nogil=True)
-def _choose_chains(symbols, uses, order, lengths, room, price, may_cut):
-    """chains[k, i] = how many links of lengths[i] symbols rule k takes; lengths fall, the last is 2.
-
-    A chain of links with n₁, n₂, … symbols holds 1 + Σ(nᵢ − 1) symbols; a link of n saves (n − 1)(uses − 1) − 1.
-    """
-    room = room.copy()
-    chains = np.zeros((len(symbols), len(lengths)), dtype=np.int64)
-    for k in order:
-        rest = symbols[k] - 1
-        for i in range(len(lengths)):
-            if (lengths[i] - 1) * (uses[k] - 1) - 1 <= price and rest < symbols[k] - 1:
-                break
-            take = min(room[i], rest // (lengths[i] - 1))
-            chains[k, i] = take
-            rest -= take * (lengths[i] - 1)
-        if rest > 0 and not may_cut:
-            chains[k] = 0
-        room -= chains[k]
-    return chains
-
-
-@njit(cache=True, nogil=True)
-def _shorten(body, phrases, starts, base, held):
-    """Give each rule with more symbols than `held` a new rule for the first of them: k → new, rest."""
-    rules = len(starts) - 1
-    fresh = 0
-    for k in range(rules):
-        if held[k] < starts[k + 1] - starts[k]:
-            fresh += 1
-    out = np.empty(len(phrases) + fresh, dtype=np.int32)
-    new_starts = np.empty(rules + fresh + 1, dtype=np.int64)
-    size = 0
-    number = rules
-    for k in range(rules):
-        new_starts[k] = size
-        begin = starts[k]
-        if held[k] < starts[k + 1] - begin:
-            out[size] = base + number
-            size += 1
-            number += 1
-            begin += held[k]
-        for q in range(begin, starts[k + 1]):
-            out[size] = phrases[q]
-            size += 1
-    number = rules
-    for k in range(rules):
-        if held[k] < starts[k + 1] - starts[k]:
-            new_starts[number] = size
-            number += 1
-            for q in range(starts[k], starts[k] + held[k]):
-                out[size] = phrases[q]
-                size += 1
-    new_starts[number] = size
-    return body, out, new_starts
-
-
-@njit(cache=True, nogil=True)
-def _link(body, phrases, starts, base, chains, lengths):
-    """Cut each phrase into its links. The first link keeps the number of the rule, the others get new numbers."""
-    rules = len(starts) - 1
-    links = chains.sum()
-    out = np.empty(len(phrases) + links - rules, dtype=np.int32)
-    new_starts = np.empty(links + 1, dtype=np.int64)
-    fresh = rules
-    # Two passes over the links in the order of their numbers: first links first, then the others rule by rule.
-    size = 0
-    for k in range(rules):
-        new_starts[k] = size
-        i = 0
-        while chains[k, i] == 0:
-            i += 1
-        n = lengths[i]
-        whole = n == starts[k + 1] - starts[k]
-        for q in range(n if whole else n - 1):
-            out[size] = phrases[starts[k] + q]
-            size += 1
-        if not whole:
-            out[size] = base + fresh
-            size += 1
-            fresh += chains[k].sum() - 1
-    number = rules
-    for k in range(rules):
-        at = starts[k]
-        link = 0
-        for i in range(len(lengths)):
-            for _ in range(chains[k, i]):
-                if link > 0:
-                    new_starts[number] = size
-                    number += 1
-                    last = starts[k + 1] - at == lengths[i]
-                    for q in range(lengths[i] if last else lengths[i] - 1):
-                        out[size] = phrases[at + q]
-                        size += 1
-                    if not last:
-                        out[size] = base + number
-                        size += 1
-                at += lengths[i] - 1
-                link += 1
-    new_starts[number] = size
-    return body, out, new_starts
 
 
 @njit(cache=True, nogil=True)
@@ -401,7 +226,7 @@ def read(ids: Int32, vocabulary: Vocabulary, *, inline: bool, nested: bool) -> R
     else:
         names = np.arange(top, dtype=np.int32)
     if inline:
-        lengths = _length_pattern()[names % PERIOD]
+        lengths = length_pattern()[names % PERIOD]
         code, where, parts = _read_inline(symbols, base, MARKS, lengths)
     else:
         code, where, parts = _read_prefix(symbols, base, MARKS, len(names), nested)

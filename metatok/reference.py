@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from metatok.layout import MARKS, MOST_CUTS, PHRASE_LENGTHS, phrase_length
+from metatok.layout import MARKS
+from metatok.pool import MOST_CUTS, PHRASE_LENGTHS, phrase_length
 
 Rules = list[list[int]]
 BREAK = -1  # between body and phrases while searching
@@ -211,7 +212,7 @@ def prune(body: list[int], rules: Rules, base: int, overhead: int, most: int | N
 
 
 def fit(body: list[int], rules: Rules, base: int, pool: int | None) -> tuple[list[int], Rules]:
-    """Give every phrase a length for which the inline layout has a meta-token, see `metatok.layout.fit_inline`."""
+    """Give every phrase a length for which the inline layout has a meta-token, see `metatok.pool.fit_inline`."""
     body, rules = prune(body, rules, base, 1, None)
     cuts = MOST_CUTS
     while True:

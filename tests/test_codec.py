@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import metatok
-import metatok.layout
+import metatok.pool
 from metatok import reference
 from tests.strategies import VOCAB, pools, sequences
 
@@ -193,7 +193,7 @@ def test_flat_pool_drops_the_least(licence):
 
 
 def test_inline_builds_long_phrases_from_short_ones():
-    longest = max(metatok.layout.PHRASE_LENGTHS)
+    longest = max(metatok.pool.PHRASE_LENGTHS)
     ids = list(range(5 * longest)) * 3
     c = metatok.Codec(1000, None, "inline").compress(ids)
     assert max(map(len, c.definitions.values())) == longest
@@ -206,7 +206,7 @@ def test_inline_phrase_length_is_a_property_of_the_id(licence):
     for seed in (None, 1):
         c = codec.compress(licence, seed=seed)
         for m, phrase in c.definitions.items():
-            assert len(phrase) == metatok.layout.phrase_length(m - codec.first_meta)
+            assert len(phrase) == metatok.pool.phrase_length(m - codec.first_meta)
 
 
 @methods

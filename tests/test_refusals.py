@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import metatok
-import metatok.layout
+import metatok.pool
 from metatok import reference
 
 # Codec(vocab_size=10, meta_tokens=64): 10 is <dict>, 11 is </dict>, 12 is m0. Inline m0 takes 2 symbols, m1 3, m2 4.
@@ -63,7 +63,7 @@ def test_raw_is_its_own_compressed_form(method):
 def bomb(method, levels):
     """A few ids a level, and with each level twice as many tokens: 2 ** levels."""
     if method == "inline":
-        pairs = [M0 + m for m in range(64 * levels) if metatok.layout.phrase_length(m) == 2][:levels]
+        pairs = [M0 + m for m in range(64 * levels) if metatok.pool.phrase_length(m) == 2][:levels]
         return [*reversed(pairs), 1, 1, *pairs[:-1]]  # all are opened at once; each closes the next outer one
     out = [DICT, M0, 1, 1]
     for k in range(1, levels):

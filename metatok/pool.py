@@ -1,0 +1,193 @@
+"""How the inline layout divides its pool of meta-tokens by phrase length, and fitting a grammar to it.
+
+In the inline layout nothing marks where a phrase ends: the number of a meta-token tells how many symbols its phrase
+has. This module holds that division, and makes a grammar one whose phrases have such lengths. Writing it down is
+`metatok.layout`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from metatok.grammar import Grammar, prune
+
+Int32 = NDArray[np.int32]
+
+# How many of every 64 meta-tokens stand for a phrase of each length in the inline layout. Measured, see
+# `benchmarks/pool_division.py` and docs/LOG.md.
+PHRASE_LENGTHS = {2: 24, 3: 12, 4: 7, 5: 4, 6: 3, 7: 2, 8: 3, 10: 2, 12: 2, 16: 3, 24: 1, 32: 1}
+PERIOD = sum(PHRASE_LENGTHS.values())
+MOST_CUTS = 40  # how often phrases may be cut short before what does not fit is written out
+
+
+@lru_cache(maxsize=1)
+def length_pattern() -> Int32:
+    """Phrase lengths of the meta-tokens m0 … m63, after which they repeat.
+
+    Each meta-token goes to the length that is furthest behind its share, so that any pool has nearly the same shares.
+    """
+    given = dict.fromkeys(PHRASE_LENGTHS, 0)
+    pattern = []
+    for m in range(PERIOD):
+        length = max(given, key=lambda n: (PHRASE_LENGTHS[n] * (m + 1) - PERIOD * given[n], -n))
+        given[length] += 1
+        pattern.append(length)
+    return np.array(pattern, dtype=np.int32)
+
+
+def phrase_length(m: int) -> int:
+    """How many symbols the phrase of meta-token m has in the inline layout, m = 0, 1, 2, …
+
+    >>> [phrase_length(m) for m in range(8)]
+    [2, 3, 4, 2, 5, 6, 2, 3]
+    """
+    return int(length_pattern()[m % PERIOD])
+
+
+def room(length: int, pool: int) -> int:
+    """How many of m0 … m(pool-1) stand for a phrase of this length."""
+    fits = length_pattern() == length
+    return int(fits.sum()) * (pool // PERIOD) + int(fits[: pool % PERIOD].sum())
+
+
+def fit_inline(grammar: Grammar, pool: int) -> Grammar:
+    """The grammar with every phrase of a length that the inline layout has a free meta-token for.
+
+    The rules that save most choose first. A phrase of a length that has no meta-token (left) is built as a chain: its
+    first symbols and a meta-token that holds the rest; each link takes a meta-token and costs one id. Where a link
+    would save less than the meta-token saves elsewhere the phrase is cut short there. What finds no room at all is
+    written out.
+    """
+    grammar = prune(grammar, 1)
+    lengths = np.array(sorted(PHRASE_LENGTHS, reverse=True), dtype=np.int64)
+    places = np.array([room(int(n), pool) for n in lengths], dtype=np.int64)
+    cuts = MOST_CUTS
+    while True:
+        symbols = grammar.lengths()
+        gains = (symbols - 1) * (grammar.uses() - 1) - 1
+        order = np.argsort(-gains, kind="stable")
+        price = gains[order[pool - 1]] if 0 < pool < grammar.rules else 0  # what a meta-token saves at the margin
+        chains = _choose_chains(symbols, grammar.uses(), order, lengths, places, price if cuts > 0 else 0, cuts > 0)
+        held = 1 + chains @ (lengths - 1)  # symbols that each rule's chain holds; 1: no room
+        if (held == symbols).all():
+            break
+        cuts -= 1
+        # Writing a phrase out makes others longer and more used, so only the lesser half goes before the next look.
+        homeless = order[held[order] == 1]
+        dropped = np.zeros(grammar.rules, dtype=np.bool_)
+        dropped[homeless[len(homeless) // 2 :]] = True
+        shortened = (held < symbols) & (held > 1)
+        parts = _shorten(
+            grammar.body, grammar.phrases, grammar.starts, grammar.base, np.where(shortened, held, symbols)
+        )
+        dropped = np.concatenate((dropped | shortened, np.zeros(len(parts[2]) - 1 - grammar.rules, dtype=np.bool_)))
+        grammar = prune(Grammar(grammar.base, *parts).without(dropped), 1)
+    parts = _link(grammar.body, grammar.phrases, grammar.starts, grammar.base, chains, lengths)
+    return Grammar(grammar.base, *parts)
+
+
+@njit(cache=True, nogil=True)
+def _choose_chains(symbols, uses, order, lengths, room, price, may_cut):
+    """chains[k, i] = how many links of lengths[i] symbols rule k takes; lengths fall, the last is 2.
+
+    A chain of links with n₁, n₂, … symbols holds 1 + Σ(nᵢ − 1) symbols; a link of n saves (n − 1)(uses − 1) − 1.
+    """
+    room = room.copy()
+    chains = np.zeros((len(symbols), len(lengths)), dtype=np.int64)
+    for k in order:
+        rest = symbols[k] - 1
+        for i in range(len(lengths)):
+            if (lengths[i] - 1) * (uses[k] - 1) - 1 <= price and rest < symbols[k] - 1:
+                break
+            take = min(room[i], rest // (lengths[i] - 1))
+            chains[k, i] = take
+            rest -= take * (lengths[i] - 1)
+        if rest > 0 and not may_cut:
+            chains[k] = 0
+        room -= chains[k]
+    return chains
+
+
+@njit(cache=True, nogil=True)
+def _shorten(body, phrases, starts, base, held):
+    """Give each rule with more symbols than `held` a new rule for the first of them: k → new, rest."""
+    rules = len(starts) - 1
+    fresh = 0
+    for k in range(rules):
+        if held[k] < starts[k + 1] - starts[k]:
+            fresh += 1
+    out = np.empty(len(phrases) + fresh, dtype=np.int32)
+    new_starts = np.empty(rules + fresh + 1, dtype=np.int64)
+    size = 0
+    number = rules
+    for k in range(rules):
+        new_starts[k] = size
+        begin = starts[k]
+        if held[k] < starts[k + 1] - begin:
+            out[size] = base + number
+            size += 1
+            number += 1
+            begin += held[k]
+        for q in range(begin, starts[k + 1]):
+            out[size] = phrases[q]
+            size += 1
+    number = rules
+    for k in range(rules):
+        if held[k] < starts[k + 1] - starts[k]:
+            new_starts[number] = size
+            number += 1
+            for q in range(starts[k], starts[k] + held[k]):
+                out[size] = phrases[q]
+                size += 1
+    new_starts[number] = size
+    return body, out, new_starts
+
+
+@njit(cache=True, nogil=True)
+def _link(body, phrases, starts, base, chains, lengths):
+    """Cut each phrase into its links. The first link keeps the number of the rule, the others get new numbers."""
+    rules = len(starts) - 1
+    links = chains.sum()
+    out = np.empty(len(phrases) + links - rules, dtype=np.int32)
+    new_starts = np.empty(links + 1, dtype=np.int64)
+    fresh = rules
+    # Two passes over the links in the order of their numbers: first links first, then the others rule by rule.
+    size = 0
+    for k in range(rules):
+        new_starts[k] = size
+        i = 0
+        while chains[k, i] == 0:
+            i += 1
+        n = lengths[i]
+        whole = n == starts[k + 1] - starts[k]
+        for q in range(n if whole else n - 1):
+            out[size] = phrases[starts[k] + q]
+            size += 1
+        if not whole:
+            out[size] = base + fresh
+            size += 1
+            fresh += chains[k].sum() - 1
+    number = rules
+    for k in range(rules):
+        at = starts[k]
+        link = 0
+        for i in range(len(lengths)):
+            for _ in range(chains[k, i]):
+                if link > 0:
+                    new_starts[number] = size
+                    number += 1
+                    last = starts[k + 1] - at == lengths[i]
+                    for q in range(lengths[i] if last else lengths[i] - 1):
+                        out[size] = phrases[at + q]
+                        size += 1
+                    if not last:
+                        out[size] = base + number
+                        size += 1
+                at += lengths[i] - 1
+                link += 1
+    new_starts[number] = size
+    return body, out, new_starts
