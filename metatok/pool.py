@@ -17,16 +17,17 @@ from metatok.grammar import Grammar, prune
 
 Int32 = NDArray[np.int32]
 
-# How many of every 64 meta-tokens stand for a phrase of each length in the inline layout. Measured, see
-# `benchmarks/pool_division.py` and docs/LOG.md.
-PHRASE_LENGTHS = {2: 24, 3: 12, 4: 7, 5: 4, 6: 3, 7: 2, 8: 3, 10: 2, 12: 2, 16: 3, 24: 1, 32: 1}
+# How many of every 128 meta-tokens stand for a phrase of each length in the inline layout. About half of the phrases
+# that save most are pairs and a fifth triples, whatever the text and the pool; the rest is a long thin tail, and the
+# few long lengths are for text that stands there twice. Chosen with `benchmarks/pool_division.py`, see docs/LOG.md.
+PHRASE_LENGTHS = {2: 48, 3: 24, 4: 14, 5: 8, 6: 6, 7: 4, 8: 6, 10: 4, 12: 3, 16: 5, 24: 2, 32: 2, 64: 1, 256: 1}
 PERIOD = sum(PHRASE_LENGTHS.values())
 MOST_CUTS = 40  # how often phrases may be cut short before what does not fit is written out
 
 
 @lru_cache(maxsize=1)
 def length_pattern() -> Int32:
-    """Phrase lengths of the meta-tokens m0 … m63, after which they repeat.
+    """Phrase lengths of the meta-tokens m0 … m127, after which they repeat.
 
     Each meta-token goes to the length that is furthest behind its share, so that any pool has nearly the same shares.
     """
