@@ -1,13 +1,14 @@
 # make demo   set everything up and serve the app on http://127.0.0.1:7860
 # make test   set everything up and run all checks and tests, the browser's included
-# Both need Python 3.11 or newer and reuse what is installed already.
+# make fuzz   ten minutes of random sequences through the codec on all cores
+# All need Python 3.11 or newer and reuse what is installed already.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN = $(VENV)/bin
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint clean chromium
+.PHONY: demo test lint fuzz clean chromium
 
 demo: $(VENV)/.demo-installed
 	$(BIN)/python app.py
@@ -19,6 +20,9 @@ lint: $(VENV)/.dev-installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+fuzz: $(VENV)/.dev-installed
+	$(BIN)/python -m tests.fuzz --minutes 10
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
