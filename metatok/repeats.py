@@ -195,10 +195,7 @@ def _intervals(sa, lcp, shortest):
 
 @njit(cache=True, nogil=True)
 def sort_positions(positions, count):
-    """Sort positions[:count] in place in O(count log count), whatever their order.
-
-    numba's own in-place quicksort takes quadratic time on the orders that suffix arrays of Fibonacci words hold.
-    """
+    """Sort positions[:count] in place in O(count log count) whatever their order, which numba's quicksort is not."""
     if count <= 64:
         positions[:count].sort()
     else:
