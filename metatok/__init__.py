@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from metatok.layout import FormatError as FormatError
     from metatok.lz77 import bound as bound
     from metatok.tokenizer import MetaTokenizer as MetaTokenizer
+    from metatok.tokenizer import TokenizerError as TokenizerError
 
 __version__ = "0.1.0"
 
@@ -27,12 +28,23 @@ _HOME = {
     "FormatError": "layout",
     "METHODS": "codec",
     "MetaTokenizer": "tokenizer",
+    "TokenizerError": "tokenizer",
     "bound": "lz77",
     "warm_up": "codec",
 }
 _MODULES = ("compute", "tokenizer", "demo")
 
-__all__ = ["METHODS", "Codec", "Compressed", "FormatError", "MetaTokenizer", "__version__", "bound", "warm_up"]
+__all__ = [
+    "METHODS",
+    "Codec",
+    "Compressed",
+    "FormatError",
+    "MetaTokenizer",
+    "TokenizerError",
+    "__version__",
+    "bound",
+    "warm_up",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,94 @@
+"""The page: paste a prompt, see what repeats, what is left of it and what that saves.
+
+`build()` makes the page, `launch()` serves it; everything happens on the machine that serves it. The rooms:
+`explore.py` the page's components and events, `page.py` what holds them, `run.py` from text to result, `cards.py`
+the numbers, `examples.py` the prepared texts, `theme.py` how it looks. The token view and the charts are in
+`metatok.views`.
+
+Importing this package imports neither gradio nor a tokenizer.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import metatok
+
+__all__ = ["LaunchError", "build", "launch"]
+
+TITLE = "metatok: prompts without the repetition"
+DEFAULT_PORT = 7860
+
+
+class LaunchError(RuntimeError):
+    """The page cannot be served; the message is one sentence that says why and what to do."""
+
+
+def build() -> Any:
+    """The page as a `gradio.Blocks`, with its endpoint `compress`; an example is compressed in it already.
+
+    Serve it with `launch`, which brings theme and style; `gradio.Blocks.launch` alone shows it unstyled.
+
+    Raises:
+        LaunchError: `GRADIO_SERVER_PORT` is no port, which Gradio would find out while it is imported.
+    """
+    _port_from_environment()
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    from metatok.demo.explore import explore
+    from metatok.demo.page import Page
+
+    with Page(title=TITLE, analytics_enabled=False) as page:
+        explore()
+    return page
+
+
+def launch(server_name: str | None = None, server_port: int | None = None, *, page: Any = None, **options: Any) -> Any:
+    """Serve the page.
+
+    Args:
+        server_name: address to listen on; else `GRADIO_SERVER_NAME`, else 127.0.0.1.
+        server_port: else `GRADIO_SERVER_PORT`, else 7860.
+        page: what `build()` returned, if that was called already.
+        options: as for `gradio.Blocks.launch`.
+
+    Returns:
+        What `gradio.Blocks.launch` returns: the app, its local address, its public address.
+
+    Raises:
+        LaunchError: the port is taken or is no port.
+    """
+    port = server_port if server_port is not None else _port_from_environment()
+    page = build() if page is None else page
+    metatok.warm_up()  # the first visitor shall not wait for compilers
+    from metatok.demo import theme
+
+    settings = {
+        "theme": theme.theme(),
+        "css": theme.css(),
+        "run_history": False,  # else the browser keeps what people paste
+        "footer_links": ["api"],
+        "ssr_mode": False,  # the token view is made in the browser
+        "enable_monitoring": False,
+        "max_file_size": "1mb",  # nothing is uploaded
+        **options,
+    }
+    try:
+        return page.launch(server_name=server_name, server_port=port, **settings)
+    except OSError as error:
+        if port is None or "empty port" not in str(error):
+            raise LaunchError(f"The page cannot be served: {error}.") from error
+        raise LaunchError(
+            f"Port {port} is taken; set GRADIO_SERVER_PORT to a free one, for example {port + 1}."
+        ) from error
+
+
+def _port_from_environment() -> int | None:
+    """The port that was asked for, or None on a Space, where the platform arranges it with Gradio."""
+    value = os.environ.get("GRADIO_SERVER_PORT", "")
+    if not value:
+        os.environ.pop("GRADIO_SERVER_PORT", None)  # empty: Gradio would fail to read it
+        return None if os.environ.get("SPACE_ID") else DEFAULT_PORT
+    if not value.isdecimal() or not 0 < int(value) < 65536:
+        raise LaunchError(f"GRADIO_SERVER_PORT is {value!r}, which is not a port; ports are 1 to 65535.")
+    return int(value)

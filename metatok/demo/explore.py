@@ -1,0 +1,214 @@
+"""The page's components and events. What is shown is made elsewhere, by pure functions; this file wires it."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from metatok.codec import Method
+from metatok.compute import PRESETS
+from metatok.demo import run as runs
+from metatok.demo.cards import message_html, summary_html
+from metatok.demo.examples import Example, examples
+from metatok.demo.run import DEFAULT_META_TOKENS, DEFAULT_METHOD, DEFAULT_TOKENIZER, MAX_BYTES, Refused, Result
+from metatok.tokenizer import OFFLINE
+from metatok.views.charts import compute_figure, length_figure
+from metatok.views.tokens import token_view, view_json
+
+log = logging.getLogger(__name__)
+
+METHODS = {
+    "ltsc": "the paper's: the longest phrases first, dictionary in front",
+    "flat": "the phrases that save most first, dictionary in front",
+    "nested": "as flat, and a phrase may hold other phrases",
+    "inline": "as nested, without a dictionary: the first use defines",
+}
+"""Each method in one line; DESIGN and README say more."""
+
+AS_MANY_AS_PAY = "as many as pay"
+POOLS: list[int | str] = [64, 128, 256, 512, AS_MANY_AS_PAY]
+DEFAULT_ARCHITECTURE = "Llama-3.1-8B"
+
+OUTPUTS = ("message", "summary", "view", "lengths", "compute", "numbers")
+
+HEADER = """
+<h1>metatok</h1>
+<p>A prompt says many things more than once. metatok gives each repeated phrase a short name, such as
+<span class="m">m7</span>, writes the phrase down one time, and uses the name from then on. Fewer tokens, cheaper
+attention, and nothing is lost: the text can be rebuilt exactly.</p>
+"""
+EMPTY = "There is no text yet. Paste one, or take an example."
+BUG = "Something went wrong here, which is not your text's fault. The server's log says what; your text is kept."
+
+
+def compress(
+    text: str,
+    tokenizer: str = DEFAULT_TOKENIZER,
+    method: Method = DEFAULT_METHOD,
+    meta_tokens: int | None = DEFAULT_META_TOKENS,
+) -> dict[str, Any]:
+    """Compress a text losslessly and say what came of it.
+
+    Args:
+        text: the prompt, at most 5 MB.
+        tokenizer: mistral:tekken, mistral:v3, …, tiktoken:o200k_base, …, or the id of a Hub repository.
+        method: ltsc, flat, nested or inline.
+        meta_tokens: how many meta-tokens may be used; null for as many as pay.
+
+    Returns:
+        original_tokens, compressed_tokens, dictionary_tokens, saving, quadratic_saving, exact, round_trip_text,
+        change, tokenizer, method, meta_tokens, and phrases: text, length in tokens, uses and tokens saved of each.
+    """
+    return _answer(text, tokenizer, method, meta_tokens).summary
+
+
+def _answer(text: str, tokenizer: str, method: str, meta_tokens: int | None) -> Result:
+    try:
+        return runs.run(text, tokenizer, method, meta_tokens)
+    except Refused as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    except Exception as error:
+        log.exception("compress failed")
+        raise gr.Error(BUG, print_exception=False) from error
+
+
+def explore() -> None:
+    """The page, inside a `gradio.Blocks` context."""
+    prepared = examples()
+    text = prepared[0].text if prepared else ""
+    try:
+        first = _shown(text, DEFAULT_TOKENIZER, DEFAULT_METHOD, DEFAULT_META_TOKENS, DEFAULT_ARCHITECTURE)
+    except Refused as error:
+        first = {**dict.fromkeys(OUTPUTS), "message": message_html(str(error))}
+
+    gr.HTML(HEADER, elem_id="header")
+    with gr.Row(elem_id="examples"):
+        buttons = [gr.Button(example.title, size="sm", min_width=0) for example in prepared]
+    about = gr.HTML(about_html(prepared[0]) if prepared else "", elem_id="example-about")
+    with gr.Row():
+        with gr.Column(scale=7, min_width=320):
+            text_input = gr.Textbox(
+                text,
+                label="Your text",
+                info=f"Up to {MAX_BYTES / 1e6:.0f} MB; Shift + Enter compresses. "
+                "The text stays on the machine that serves this page.",
+                placeholder="Paste a prompt: a log, a listing, code, JSON, a chat …",
+                lines=16,
+                max_lines=16,
+                elem_id="text-input",
+            )
+        with gr.Column(scale=5, min_width=320):
+            tokenizer = gr.Dropdown(
+                [(f"{name} — {line}", name) for name, line in OFFLINE],
+                value=DEFAULT_TOKENIZER,
+                label="Tokenizer",
+                info="Those listed need no network; the id of a Hugging Face repository may be typed.",
+                allow_custom_value=True,
+                elem_id="tokenizer",
+            )
+            method = gr.Radio(
+                [(f"{name}: {line}", name) for name, line in METHODS.items()],
+                value=DEFAULT_METHOD,
+                label="Method",
+                elem_id="method",
+            )
+            with gr.Row():
+                pool = gr.Dropdown(
+                    [(f"at most {size}" if isinstance(size, int) else size, size) for size in POOLS],
+                    value=DEFAULT_META_TOKENS,
+                    label="Meta-tokens",
+                    min_width=120,
+                    elem_id="meta-tokens",
+                )
+                architecture = gr.Dropdown(
+                    list(PRESETS),
+                    value=DEFAULT_ARCHITECTURE,
+                    label="Model that reads",
+                    min_width=120,
+                    elem_id="architecture",
+                )
+            button = gr.Button("Compress", variant="primary", elem_id="compress-button")
+
+    message = gr.HTML(first["message"], elem_id="message")
+    summary = gr.HTML(first["summary"], elem_id="summary")
+    view = token_view(first["view"], elem_id="token-view")
+    with gr.Row(equal_height=True):
+        with gr.Column(scale=4, min_width=320):
+            lengths = gr.Plot(first["lengths"], label="Length of the prompt", elem_id="length-plot")
+        with gr.Column(scale=6, min_width=320):
+            compute = gr.Plot(first["compute"], label="Compute of the prefill", elem_id="compute-plot")
+    numbers = gr.State(first["numbers"])
+
+    choices = [tokenizer, method, pool, architecture]
+    results = [message, summary, view, lengths, compute, numbers]
+    private = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": button}
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    shared = {"concurrency_limit": 4, "concurrency_id": "compress"}
+
+    def recompute(*inputs: Any) -> list[Any]:
+        try:
+            return list(_shown(*inputs).values())
+        except Refused as error:  # what was shown stays
+            return [message_html(str(error)), *[gr.skip()] * (len(OUTPUTS) - 1)]
+
+    def take(example: Example, *inputs: Any) -> list[Any]:
+        return [example.text, about_html(example), *recompute(example.text, *inputs)]
+
+    def change_model(known: dict[str, Any] | None, architecture: str) -> list[Any]:
+        if not known:
+            return [gr.skip(), gr.skip()]
+        model = PRESETS[architecture]
+        figure = compute_figure(model, known["original_tokens"], known["compressed_tokens"])
+        return [summary_html(known, model), figure]
+
+    gr.on(
+        [button.click, text_input.submit, tokenizer.change, method.change, pool.change],
+        recompute,
+        [text_input, *choices],
+        results,
+        trigger_mode="always_last",
+        **private,
+        **shared,
+    )
+    for example, example_button in zip(prepared, buttons, strict=True):
+        example_button.click(partial(take, example), choices, [text_input, about, *results], **private, **shared)
+    # A text that was typed over is no longer the example; the browser alone sees to that.
+    text_input.input(None, None, about, js="() => ''", **quiet)
+    architecture.change(change_model, [numbers, architecture], [summary, compute], **quiet)
+    gr.api(compress, api_name="compress", **shared)
+
+
+def about_html(example: Example) -> str:
+    """One line about an example, for below the buttons."""
+    return f"<p>{escape(example.about)}</p>"
+
+
+def _shown(text: str, tokenizer: str, method: str, pool: int | str, architecture: str) -> dict[str, Any]:
+    """What every output shows for these inputs, or `Refused` with a sentence, whatever went wrong."""
+    if not text:
+        raise Refused(EMPTY)
+    meta_tokens = None if pool == AS_MANY_AS_PAY else pool
+    try:
+        result = runs.run(text, tokenizer, method, meta_tokens)  # type: ignore[arg-type]
+        summary = result.summary
+        before, after = summary["original_tokens"], summary["compressed_tokens"]
+        written = summary["dictionary_tokens"]
+        model = PRESETS[architecture]
+        values = (
+            "",
+            summary_html(summary, model),
+            view_json(result.tokenizer, text, result.compressed, phrases=summary["phrases"]),
+            length_figure(before, written, after - written),
+            compute_figure(model, before, after),
+            {name: value for name, value in summary.items() if name != "phrases"},
+        )
+        return dict(zip(OUTPUTS, values, strict=True))
+    except Refused:
+        raise
+    except Exception as error:
+        log.exception("compress failed")
+        raise Refused(BUG) from error

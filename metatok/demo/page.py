@@ -1,0 +1,22 @@
+"""The `gradio.Blocks` that holds the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from gradio.components.api_component import Api
+
+
+class Page(gr.Blocks):
+    """A `gradio.Blocks` whose endpoints have defaults over plain HTTP too.
+
+    `POST /gradio_api/call/NAME` takes arguments by position, and Gradio wants all of them there; for fewer it
+    answers without a reason and writes what it got, a user's text, into the log. Clients and `call/v2` fill
+    defaults in by themselves.
+    """
+
+    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
+        missing = block_fn.inputs[len(inputs) :]
+        inputs.extend(block.value for block in missing if isinstance(block, Api))
+        super().validate_inputs(block_fn, inputs)

@@ -1,0 +1,226 @@
+"""The endpoint `compress`: for `gradio_client`, for plain HTTP, what it says to mistakes; how the app starts."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("gradio")
+
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from metatok import demo
+from metatok.compute import PRESETS
+from metatok.demo import run as runs
+from metatok.demo.cards import message_html, summary_html
+from metatok.demo.examples import examples
+from metatok.demo.run import Refused
+from metatok.summary import summarize
+from metatok.tokenizer import MetaTokenizer
+from tests.browser.serve import App, environment, serving
+
+ROOT = Path(__file__).parents[1]
+TEXT = "".join(f"/usr/share/doc/package-{i % 7}/changelog.Debian.gz {i}\n" for i in range(60))
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[App]:
+    with serving() as running:
+        yield running
+        log = running.log.read_text()
+        assert "Traceback" not in log
+        assert "changelog" not in log, "a user's text is in the log"
+
+
+@pytest.fixture(scope="module")
+def client(app: App) -> Iterator[Client]:
+    connected = Client(app.url, verbose=False)
+    yield connected
+    connected.close()
+
+
+def expected(**options: Any) -> dict[str, Any]:
+    tokenizer = MetaTokenizer.from_pretrained(options.pop("tokenizer", "mistral:tekken"), **options)
+    return summarize(tokenizer, TEXT)
+
+
+def post(app: App, path: str, body: Any) -> tuple[str, Any]:
+    """The event and the data that one call over plain HTTP ends with."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    request = urllib.request.Request(
+        f"{app.url}/gradio_api/call/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    event = json.load(opener.open(request, timeout=30))["event_id"]
+    answer = opener.open(f"{app.url}/gradio_api/call/compress/{event}", timeout=60).read().decode()
+    kind, data = (line.split(": ", 1)[1] for line in answer.strip().splitlines()[-2:])
+    return kind, json.loads(data)
+
+
+# ---- What programs get
+
+
+def test_the_client_gets_the_summary(client: Client) -> None:
+    answer = client.predict(TEXT, "mistral:tekken", "inline", 512, api_name="/compress")
+    assert answer == expected(meta_tokens=512, method="inline")
+    assert answer["exact"] is True
+    assert answer["compressed_tokens"] < answer["original_tokens"]
+
+
+def test_everything_but_the_text_has_a_default(client: Client, app: App) -> None:
+    assert client.predict(TEXT, api_name="/compress") == expected()
+    assert post(app, "compress", {"data": [TEXT]}) == ("complete", [expected()])
+    assert post(app, "v2/compress", {"text": TEXT}) == ("complete", [expected()])
+
+
+@pytest.mark.parametrize("method", ["ltsc", "flat", "nested", "inline"])
+def test_null_takes_as_many_as_pay(client: Client, app: App, method: Any) -> None:
+    wanted = expected(tokenizer="mistral:v3", method=method, meta_tokens=None)
+    assert client.predict(TEXT, "mistral:v3", method, None, api_name="/compress") == wanted
+    assert post(app, "compress", {"data": [TEXT, "mistral:v3", method, None]}) == ("complete", [wanted])
+
+
+def test_an_empty_text_is_no_mistake_for_a_program(client: Client) -> None:
+    answer = client.predict("", api_name="/compress")
+    assert (answer["original_tokens"], answer["compressed_tokens"], answer["phrases"]) == (0, 0, [])
+
+
+def test_it_is_the_only_endpoint(client: Client) -> None:
+    info = client.view_api(return_format="dict", print_info=False)
+    assert list(info["named_endpoints"]) == ["/compress"]
+    assert not info["unnamed_endpoints"]
+    names = [p["parameter_name"] for p in info["named_endpoints"]["/compress"]["parameters"]]
+    assert names == ["text", "tokenizer", "method", "meta_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([TEXT, "no-such/tokenizer"], "no-such/tokenizer"),
+        ([TEXT, "mistral:v99"], "There is no tokenizer mistral:v99"),
+        ([TEXT, ""], "Choose a tokenizer"),
+        ([TEXT, "mistral:tekken", "zip"], "There is no method 'zip'"),
+        ([TEXT, "mistral:tekken", "inline", -1], "from 0 to 1,000,000"),
+        ([TEXT, "mistral:tekken", "inline", "many"], "must be a whole number"),
+        ([TEXT, "mistral:tekken", "inline", True], "must be a whole number"),
+        ([5], "must be a string"),
+        ([None], "must be a string"),
+        (["changelog " * 510_000], "5.1 MB"),
+    ],
+)
+def test_mistakes_get_a_sentence(client: Client, app: App, arguments: list[Any], sentence: str) -> None:
+    with pytest.raises(AppError, match=sentence):
+        client.predict(*arguments, api_name="/compress")
+    kind, data = post(app, "compress", {"data": arguments})
+    assert kind == "error"
+    assert sentence in data["error"]
+    assert data["error"].endswith(".")
+
+
+def test_hostile_text_comes_back_as_it_went(client: Client) -> None:
+    text = "<img src=x onerror=alert(1)> ${1+1} {{value}} `x` </script> \u202e \x00 🦜\r\n" * 3
+    answer = client.predict(text, api_name="/compress")
+    assert answer == summarize(MetaTokenizer.from_pretrained("mistral:tekken"), text)
+
+
+# ---- The same function, without a server
+
+
+def test_a_lone_surrogate_is_refused() -> None:
+    with pytest.raises(Refused, match=r"^The text has a lone surrogate .*\.$"):
+        runs.run("a\ud800b", "mistral:tekken", "inline", 512)
+
+
+def test_folders_are_refused_on_a_shared_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"tokenizer\.json"):
+        runs.run("a", str(tmp_path), "inline", 512)
+    monkeypatch.setenv("SPACE_ID", "somebody/something")
+    for name in (str(tmp_path), "../elsewhere", "~/models", ".", "tests"):
+        with pytest.raises(Refused, match="folders work on your own machine"):
+            runs.run("a", name, "inline", 512)
+    assert runs.run("a", "mistral:v3", "inline", 512).summary["original_tokens"] == 1
+
+
+def test_the_longest_text_is_measured_in_bytes() -> None:
+    assert runs.run("x" * 10, "mistral:v3", "inline", 512)
+    with pytest.raises(Refused, match=r"6\.0 MB"):
+        runs.run("é" * 3_000_000, "mistral:v3", "inline", 512)
+
+
+def test_the_numbers_say_when_nothing_was_gained_or_the_tokenizer_is_not_exact() -> None:
+    model = PRESETS["Llama-3.1-8B"]
+    summary = summarize(MetaTokenizer.from_pretrained("mistral:v3"), "Nothing here comes twice.")
+    assert "stays as it is" in summary_html(summary, model)
+    assert "does not give this text back" not in summary_html(summary, model)
+    changed = {**summary, "round_trip_text": False, "change": "At character 0 the text has '<b>' ${1+1}."}
+    shown = summary_html(changed, model)
+    assert "does not give this text back" in shown
+    assert "&lt;b&gt;" in shown
+    assert "<b>" not in shown
+    assert "not exact" in summary_html({**summary, "exact": False}, model)
+    assert "<img" not in message_html("<img src=x>")
+
+
+def test_examples() -> None:
+    found = examples(ROOT / "assets" / "examples")
+    assert len(found) >= 7
+    assert all(example.text and example.title and example.about for example in found)
+    assert len({example.title for example in found}) == len(found)
+    assert examples(ROOT / "no such folder") == []
+
+
+# ---- Starting
+
+
+def start(**variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_taken_port_gets_a_sentence() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = start(GRADIO_SERVER_PORT=str(port))
+    assert ended.returncode == 1
+    assert ended.stderr.strip() == (
+        f"Port {port} is taken; set GRADIO_SERVER_PORT to a free one, for example {port + 1}."
+    )
+
+
+@pytest.mark.parametrize("port", ["seventy", "0", "70000", "-1"])
+def test_what_is_no_port_gets_a_sentence(port: str) -> None:
+    ended = start(GRADIO_SERVER_PORT=port)
+    assert ended.returncode == 1
+    assert ended.stderr.strip() == (f"GRADIO_SERVER_PORT is {port!r}, which is not a port; ports are 1 to 65535.")
+
+
+def test_a_space_arranges_the_port_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GRADIO_SERVER_PORT", raising=False)
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    assert demo._port_from_environment() == 7860
+    monkeypatch.setenv("SPACE_ID", "somebody/something")
+    assert demo._port_from_environment() is None
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "7999")
+    assert demo._port_from_environment() == 7999
+
+
+def test_the_package_loads_no_gradio() -> None:
+    code = "import sys, metatok.demo; assert not {'gradio', 'plotly', 'torch', 'transformers'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
