@@ -98,8 +98,8 @@ def length_figure(original_tokens: int, dictionary_tokens: int, body_tokens: int
             textfont={"color": "white"},
             hovertemplate=f"{name}: %{{x:,}} tokens<extra></extra>",
         )
-    _style(figure, height=250, legend_y=-0.42)
-    figure.update_layout(barmode="stack", bargap=0.32, uniformtext={"minsize": 10, "mode": "hide"})
+    _style(figure)
+    figure.update_layout(barmode="stack", bargap=0.5, uniformtext={"minsize": 10, "mode": "hide"})
     figure.update_xaxes(
         title={"text": "tokens", "standoff": 6},
         range=[0, 1.02 * longest],
@@ -175,7 +175,7 @@ def compute_figure(arch: Architecture, original_tokens: int, compressed_tokens: 
             hoverinfo="skip",
             showlegend=False,
         )
-    _style(figure, height=410, legend_y=-0.21)
+    _style(figure)
     figure.update_layout(hovermode="x unified")
     first, last = lengths[0], lengths[-1]
     figure.update_xaxes(
@@ -210,15 +210,14 @@ def _lengths(original_tokens: int) -> list[int]:
     return sorted(lengths | {first, last} | ({original_tokens} if original_tokens else set()))
 
 
-def _style(figure: go.Figure, height: int, legend_y: float) -> None:
+def _style(figure: go.Figure) -> None:
     """What both charts share: transparent, mid-toned, legend below, nothing that scrolling could catch on.
 
-    `legend_y` is in heights of the plot area, so it differs with `height` for the same distance. The margin
-    at the top is where gradio lays a plot's label.
+    They are equally high because they stand side by side. The margin at the top is where gradio lays a plot's label.
     """
     figure.update_layout(
         template="none",
-        height=height,
+        height=410,
         margin={"l": 8, "r": 12, "t": 36, "b": 8},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
@@ -227,7 +226,7 @@ def _style(figure: go.Figure, height: int, legend_y: float) -> None:
             "orientation": "h",
             "x": 0,
             "xanchor": "left",
-            "y": legend_y,
+            "y": -0.21,
             "yanchor": "top",
             "traceorder": "normal",
         },
