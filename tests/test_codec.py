@@ -195,7 +195,7 @@ def test_flat_pool_drops_the_least(licence):
 def test_inline_builds_long_phrases_from_short_ones():
     longest = max(metatok.pool.PHRASE_LENGTHS)
     ids = list(range(5 * longest)) * 3
-    c = metatok.Codec(1000, None, "inline").compress(ids)
+    c = metatok.Codec(5 * longest, None, "inline").compress(ids)
     assert max(map(len, c.definitions.values())) == longest
     assert max(map(len, c.phrases.values())) == 5 * longest
     assert len(c) < 5 * longest + 10
