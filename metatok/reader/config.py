@@ -1,0 +1,103 @@
+"""What a training run is: one dataclass, read from one TOML file. No torch.
+
+`tree.toml` beside this file is an example; what a file leaves out has the defaults below.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of the reader, a Llama with tied embeddings and biases on its attention."""
+
+    layers: int = 6
+    width: int = 256
+    heads: int = 4
+    inner: int = 704  # of the feed-forward layers
+    rope_theta: float = 1_000_000.0  # slow dimensions enough to match names over some thousand positions
+    longest: int = 4096  # positions
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What the reader is trained on."""
+
+    tasks: tuple[str, ...] = ("tree",)
+    compressed_share: float = 0.65  # of the examples; half of them `ltsc`, half `inline`
+    expand_share: float = 0.15  # of the examples, all of them compressed
+    questions: int = 10  # a prompt
+    first_weight: float = 3.0  # of the loss on an answer's first token, which must be found; the others weigh 1
+    prompt_weight: float = 0.1  # on positions of the prompt; names there cannot be known, and are noise
+    expand_weight: float = 0.3  # on positions of an expanded prompt
+    batch_tokens: int = 2560
+    longest: int = 2048  # examples that are longer are left out
+    full_size_at: float = 0.5  # share of the training after which prompts have all sizes
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Muon for matrices, AdamW for the rest, one cosine without interruption."""
+
+    tokens: int = 25_000_000  # of all sequences together; the cosine ends there
+    muon_lr: float = 2e-3
+    adam_lr: float = 2e-3
+    weight_decay: float = 0.05  # of the matrices
+    warmup_steps: int = 100
+    final_lr: float = 0.02  # at the end of the cosine, relative
+    clip: float = 1.0  # of the gradient's norm
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run."""
+
+    name: str = "tree"
+    seed: int = 1
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    bf16: bool = True
+    compile: bool = True
+    threads: int = 1
+    evaluate_minutes: float = 6.0
+    checkpoint_minutes: float = 3.0
+    evaluate_prompts: int = 60  # of each task, each with five questions in three forms
+
+
+def load_config(path: Path) -> Config:
+    """The configuration of a TOML file; what it leaves out has its default.
+
+    Raises:
+        ValueError: for a name that is not in the dataclasses.
+    """
+    return from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
+
+
+def from_dict(values: dict[str, Any]) -> Config:
+    """A configuration from nested dictionaries, the inverse of `dataclasses.asdict`.
+
+    >>> from_dict({"model": {"layers": 2}}).model.layers
+    2
+
+    Raises:
+        ValueError: for a name that is not in the dataclasses.
+    """
+    config: Config = _build(Config(), values, "")
+    return config
+
+
+def _build(default: Any, values: dict[str, Any], where: str) -> Any:
+    known = {f.name: getattr(default, f.name) for f in fields(default)}
+    for name, value in values.items():
+        if name not in known:
+            raise ValueError(f"unknown setting {where + name!r}; there are {', '.join(known)}")
+        if is_dataclass(known[name]):
+            known[name] = _build(known[name], value, f"{where}{name}.")
+        else:
+            known[name] = tuple(value) if isinstance(value, list) else value
+    return type(default)(**known)

@@ -1,0 +1,207 @@
+"""Training examples: samples of the tasks as id sequences, raw or compressed, packed into batches.
+
+Everything is made on the fly by the tasks' generators and the codec, and is a function of a seed and a counter, so a
+run that stops goes on at the same place. This file knows nothing of the model; its arrays are numpy's.
+
+One example is one prompt and several questions about it:
+
+    <|bos|> prompt <|q|> question <|a|> answer <|eos|> <|q|> question <|a|> answer <|eos|> …
+
+Each question sees the prompt and itself only, at the positions it would have alone (`segment`, `position`): one pass
+over the prompt trains what many would. The prompt may be compressed; questions and answers never are. An expand example
+has `<|expand|>` and the whole raw prompt in the place of the questions.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metatok.codec import Codec, Compressed, Method
+from metatok.reader.bpe import ANSWER, BOS, EOS, EXPAND, PAD, QUESTION
+from metatok.reader.config import DataConfig
+from metatok.tasks.base import Sample, Task
+from metatok.tokenizer import MetaTokenizer
+
+Int = NDArray[np.int64]
+Float = NDArray[np.float32]
+
+POOL = 256  # examples that are sorted by length together
+ROUND = 16  # batch lengths are multiples of this, so that few shapes occur
+
+
+@dataclass(frozen=True)
+class Example:
+    """One sequence to train on. Arrays of length n have one entry a position.
+
+    Attributes:
+        ids: (n,)
+        segment: (n,) 0 for the prompt, 1, 2, … for the questions about it.
+        position: (n,) where rotary embeddings place it.
+        weight: (n,) of the loss for predicting `ids[i]` from what comes before; 0.0 for most.
+        phrases: (m, 4) a row for each meta-token: index, and its phrase's first, second and last token.
+    """
+
+    ids: Int
+    segment: Int
+    position: Int
+    weight: Float
+    phrases: Int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples side by side, padded at the end; b sequences of t positions.
+
+    Attributes:
+        ids, segment, position: (b, t)
+        phrases: (m, 4) as in `Example`, the index into the b·t positions.
+        where: (k,) indexes into the b·t positions whose outputs the loss looks at.
+        target: (k,) the id that follows each of them.
+        weight: (k,)
+        tokens: positions that are not padding.
+    """
+
+    ids: Int
+    segment: Int
+    position: Int
+    phrases: Int
+    where: Int
+    target: Int
+    weight: Float
+    tokens: int
+
+
+def phrase_rows(compressed: Compressed, offset: int = 0) -> Int:
+    """Where meta-tokens stand, and the first, second and last token of the phrase of each: int64 of shape (m, 4).
+
+    >>> compressed = Codec(10, 4, "ltsc").compress([1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 5, 6])
+    >>> compressed.ids.tolist()
+    [10, 12, 1, 2, 3, 4, 5, 6, 11, 12, 0, 12]
+    >>> phrase_rows(compressed).tolist()
+    [[1, 1, 2, 6], [9, 1, 2, 6], [11, 1, 2, 6]]
+    """
+    phrases = compressed.phrases
+    rows = [
+        (offset + i, phrases[m][0], phrases[m][1], phrases[m][-1])
+        for i, m in enumerate(compressed.ids.tolist())
+        if m in phrases
+    ]
+    return np.array(rows, dtype=np.int64).reshape(-1, 4)
+
+
+def make_example(
+    tokenizer: MetaTokenizer,
+    samples: Sequence[Sample],
+    config: DataConfig,
+    rng: random.Random,
+    form: Method | None,
+    *,
+    expand: bool = False,
+) -> Example:
+    """One prompt with its questions, raw (`form` None) or compressed with meta-tokens drawn at random.
+
+    Args:
+        samples: at least one; all have the same prompt.
+        expand: ask for the whole prompt instead, `samples[0]`'s.
+    """
+    raw = tokenizer.encode(samples[0].prompt).tolist()
+    prompt, phrases = raw, np.empty((0, 4), dtype=np.int64)
+    if form is not None:
+        codec = Codec(tokenizer.vocab_size, tokenizer.meta_tokens, form)
+        compressed = codec.compress(raw, seed=rng.getrandbits(32))
+        prompt, phrases = compressed.ids.tolist(), phrase_rows(compressed, offset=1)
+    ids = [BOS, *prompt]
+    start = len(ids)
+    segment, position, weight = [0] * start, list(range(start)), [0.0] * start
+
+    if expand:
+        parts = [([EXPAND], [*raw, EOS], [config.expand_weight] * (len(raw) + 1))]
+    else:
+        encoded = [[tokenizer.encode(text).tolist() for text in (s.question, s.answer)] for s in samples]
+        parts = [
+            ([QUESTION, *question, ANSWER], [*answer, EOS], [config.first_weight] + [1.0] * len(answer))
+            for question, answer in encoded
+        ]
+    for number, (question, answer, weights) in enumerate(parts, 1):
+        ids += question + answer
+        segment += [number] * (len(question) + len(answer))
+        position += range(start, start + len(question) + len(answer))
+        weight += [0.0] * len(question) + weights
+
+    # Learning to predict the prompt itself teaches looking back and copying; as many places as answers have tokens.
+    places = min(len(prompt), sum(len(answer) for _, answer, _ in parts))
+    for i in rng.sample(range(1, start), places):
+        weight[i] = config.prompt_weight
+    return Example(np.array(ids), np.array(segment), np.array(position), np.array(weight, dtype=np.float32), phrases)
+
+
+def pack(examples: Sequence[Example]) -> Batch:
+    """A batch of these examples, padded to a length that is a multiple of `ROUND`."""
+    b, t = len(examples), _padded(max(len(e.ids) for e in examples))
+    ids, segment, position = np.full((b, t), PAD), np.full((b, t), -1), np.zeros((b, t), dtype=np.int64)
+    phrases, where, target, weight = [], [], [], []
+    for i, e in enumerate(examples):
+        n = len(e.ids)
+        ids[i, :n], segment[i, :n], position[i, :n] = e.ids, e.segment, e.position
+        phrases.append(e.phrases + np.array([i * t, 0, 0, 0]))
+        looked = np.flatnonzero(e.weight)
+        where.append(i * t + looked - 1)
+        target.append(e.ids[looked])
+        weight.append(e.weight[looked])
+    return Batch(
+        ids,
+        segment,
+        position,
+        np.concatenate(phrases),
+        np.concatenate(where),
+        np.concatenate(target),
+        np.concatenate(weight),
+        sum(len(e.ids) for e in examples),
+    )
+
+
+def pool_of_batches(
+    tasks: Sequence[Task], tokenizer: MetaTokenizer, config: DataConfig, seed: int, number: int, size: float
+) -> list[Batch]:
+    """Pool `number` of the training data: the batches of `POOL` examples, in random order.
+
+    Args:
+        size: how large prompts get, see `metatok.tasks.base.Task.draw`.
+    """
+    examples = []
+    for i in range(POOL):
+        rng = random.Random(f"train/{seed}/{number}/{i}")
+        task = rng.choice(tasks)
+        compressed = rng.random() < config.compressed_share
+        form: Method | None = rng.choice(("ltsc", "inline")) if compressed else None
+        expand = compressed and rng.random() < config.expand_share / config.compressed_share
+        # All sizes up to the current one, larger ones more often: small prompts teach fastest, and stay in range.
+        drawn = task.draw(rng, size=size * rng.random() ** 0.5, questions=config.questions, seen=True)
+        example = make_example(tokenizer, drawn, config, rng, form, expand=expand)
+        if len(example.ids) <= config.longest:
+            examples.append(example)
+    examples.sort(key=lambda e: len(e.ids))
+    batches = list(cut(examples, config.batch_tokens))
+    random.Random(f"order/{seed}/{number}").shuffle(batches)
+    return [pack(batch) for batch in batches]
+
+
+def cut(examples: Sequence[Example], batch_tokens: int) -> Iterator[list[Example]]:
+    """Runs of examples, sorted by length, whose padded size is at most `batch_tokens` (one example may be more)."""
+    batch: list[Example] = []
+    for example in examples:
+        if batch and _padded(len(example.ids)) * (len(batch) + 1) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(example)
+    if batch:
+        yield batch
+
+
+def _padded(length: int) -> int:
+    return -(-length // ROUND) * ROUND

@@ -1,0 +1,108 @@
+"""A trained reader as files that everyone can load: transformers' `LlamaForCausalLM`, its tokenizer, safetensors.
+
+The phrase-based embeddings lie beside the model in `phrase_embedding.safetensors` (three matrices); without them the
+model still reads compressed prompts, in the paper's plain form.
+
+    python -m metatok.reader.export RUN FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from metatok.reader.bpe import BOS, EOS, PAD
+from metatok.reader.config import from_dict
+from metatok.reader.model import EPS, LeanLlama, PhraseEmbedding
+from metatok.tokenizer import MetaTokenizer
+
+SHARD = "9MB"  # files of weights stay below this
+PHRASE_FILE = "phrase_embedding.safetensors"
+
+
+def to_llama(model: LeanLlama) -> Any:
+    """The same model as transformers' `LlamaForCausalLM`, float32, without the phrase-based embeddings."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    c = model.config
+    llama = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=model.embed_tokens.num_embeddings,
+            hidden_size=c.width,
+            intermediate_size=c.inner,
+            num_hidden_layers=c.layers,
+            num_attention_heads=c.heads,
+            num_key_value_heads=c.heads,
+            max_position_embeddings=c.longest,
+            rms_norm_eps=EPS,
+            rope_parameters={"rope_type": "default", "rope_theta": c.rope_theta},
+            attention_bias=True,
+            tie_word_embeddings=True,
+            bos_token_id=BOS,
+            eos_token_id=EOS,
+            pad_token_id=PAD,
+        )
+    )
+    weights = {f"model.{k}": v.detach().clone() for k, v in model.state_dict().items() if not k.startswith("phrases.")}
+    llama.load_state_dict(weights | {"lm_head.weight": weights["model.embed_tokens.weight"]})
+    return llama.eval()
+
+
+def load_checkpoint(run: Path) -> LeanLlama:
+    """The model of a run's checkpoint.
+
+    Raises:
+        FileNotFoundError: the run has no checkpoint yet.
+    """
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    weights = state["model"]
+    model = LeanLlama(from_dict(state["config"]).model, len(weights["embed_tokens.weight"]))
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def load_phrases(folder: Path, width: int) -> PhraseEmbedding:
+    """The phrase-based embeddings of an exported reader, float32."""
+    from safetensors.torch import load_file
+
+    phrases = PhraseEmbedding(width)
+    phrases.load_state_dict({k: v.float() for k, v in load_file(folder / PHRASE_FILE).items()})
+    return phrases.eval()
+
+
+def export(run: Path, folder: Path) -> None:
+    """Write the reader of a run's last checkpoint to a folder, in bfloat16.
+
+    Raises:
+        FileNotFoundError: the run has no checkpoint yet.
+    """
+    from safetensors.torch import save_file
+    from transformers import GenerationConfig
+
+    model = load_checkpoint(run)
+    llama = to_llama(model).to(torch.bfloat16)
+    llama.generation_config = GenerationConfig(
+        do_sample=False, bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD, max_new_tokens=256
+    )
+    llama.save_pretrained(folder, max_shard_size=SHARD)
+    projections = {k: v.to(torch.bfloat16).contiguous() for k, v in model.phrases.state_dict().items()}
+    save_file(projections, folder / PHRASE_FILE)
+    MetaTokenizer.from_pretrained(run / "tokenizer", local_only=True).save_pretrained(folder)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Export a run."""
+    parser = argparse.ArgumentParser(prog="metatok.reader.export", description="Export a run's reader.")
+    parser.add_argument("run", type=Path, help="folder of a training run")
+    parser.add_argument("folder", type=Path, help="for the reader")
+    options = parser.parse_args(arguments)
+    export(options.run, options.folder)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

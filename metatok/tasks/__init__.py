@@ -1,0 +1,1 @@
+"""Tasks: questions about prompts whose true answer is known. One file a task, all through `metatok.tasks.base`."""

@@ -1,0 +1,182 @@
+"""The reader's tokenizer and its training examples: exact, never a space in a word, and what they say of themselves."""
+
+from __future__ import annotations
+
+import random
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from metatok import Codec, MetaTokenizer
+from metatok.codec import Method
+from metatok.reader.bpe import (
+    ANSWER,
+    BOS,
+    EOS,
+    EXPAND,
+    META_TOKENS,
+    PAD,
+    QUESTION,
+    VOCAB_SIZE,
+    save_tokenizer,
+    texts,
+    train_bpe,
+)
+from metatok.reader.config import Config, DataConfig, from_dict, load_config
+from metatok.reader.data import Example, cut, make_example, pack, pool_of_batches
+from metatok.tasks.base import get, samples
+
+TREE = get("tree")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> MetaTokenizer:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    save_tokenizer(train_bpe(texts(0)), folder)
+    return MetaTokenizer.from_pretrained(folder, local_only=True)
+
+
+def example(tokenizer: MetaTokenizer, form: Method | None, seed: int = 0, expand: bool = False) -> Example:
+    drawn = TREE.draw(random.Random(seed), questions=4)
+    return make_example(tokenizer, drawn, DataConfig(), random.Random(seed), form, expand=expand)
+
+
+def test_sizes_of_the_vocabulary(tokenizer: MetaTokenizer) -> None:
+    assert (tokenizer.vocab_size, tokenizer.codec.n_added) == (VOCAB_SIZE, META_TOKENS + 2)
+    assert len(tokenizer.hf) == 4096
+
+
+def test_no_token_joins_a_space_and_a_word(tokenizer: MetaTokenizer) -> None:
+    pieces = tokenizer.pieces(range(6, VOCAB_SIZE))
+    assert not [p for p in pieces if any(c.isspace() for c in p) and any(c.isalnum() for c in p)]
+    assert max(sum(c.isdigit() for c in p) for p in pieces) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "\r\n\t x", "naïve 日本語 🙂 e\u0301", "<|q|><|m3|>", "a" * 3000, "\x00\u2028", "XMLParser2_getURL"],
+)
+def test_the_tokenizer_is_exact(tokenizer: MetaTokenizer, text: str) -> None:
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == text
+    assert not len(ids) or ids.min() > EXPAND, "text never becomes a special token"
+
+
+def test_a_name_is_the_same_tokens_everywhere(tokenizer: MetaTokenizer) -> None:
+    name = tokenizer.encode("vault-keeper7").tolist()
+    for before, after in (
+        ("\n", " < app"),
+        ("  <member>", "</member>"),
+        ("parent of ", ""),
+        ("a/b/", ":"),
+        ('="', ","),
+    ):
+        assert (
+            tokenizer.encode(before + "vault-keeper7" + after).tolist()[len(tokenizer.encode(before)) :][: len(name)]
+            == name
+        ), (before, after)
+
+
+def test_savings_on_the_mix(tokenizer: MetaTokenizer) -> None:
+    ids = [tokenizer.encode(s.prompt) for s in islice(samples(TREE, seed=8), 300)]
+    lengths = np.array([len(i) for i in ids])
+    assert np.percentile(lengths, 2) > 100
+    assert np.percentile(lengths, 98) < 850
+    saving = {
+        m: float(np.mean([Codec(VOCAB_SIZE, META_TOKENS, m).compress(i).saving for i in ids]))
+        for m in ("ltsc", "inline")
+    }
+    assert saving["ltsc"] > 0.27
+    assert saving["inline"] > saving["ltsc"] + 0.15
+
+
+@pytest.mark.parametrize("form", [None, "ltsc", "inline"])
+def test_an_example_holds_prompt_questions_and_answers(tokenizer: MetaTokenizer, form: Method | None) -> None:
+    drawn = TREE.draw(random.Random(0), questions=4)
+    e = example(tokenizer, form)
+    start = int((e.segment == 0).sum())
+    assert e.ids[0] == BOS
+    prompt = e.ids[1:start]
+    raw = tokenizer.encode(drawn[0].prompt)
+    if form is None:
+        np.testing.assert_array_equal(prompt, raw)
+    else:
+        assert len(prompt) < len(raw)
+        np.testing.assert_array_equal(Codec(VOCAB_SIZE, META_TOKENS, form).decompress(prompt), raw)
+    for number, sample in enumerate(drawn, 1):
+        part = e.ids[e.segment == number].tolist()
+        a = part.index(ANSWER)
+        assert (part[0], part[-1]) == (QUESTION, EOS)
+        assert tokenizer.decode(part[1:a]) == sample.question
+        assert tokenizer.decode(part[a + 1 : -1]) == sample.answer
+        assert e.position[e.segment == number].tolist() == list(range(start, start + len(part)))
+        assert e.weight[e.segment == number].tolist() == [0.0] * (a + 1) + [3.0] + [1.0] * (len(part) - a - 2)
+    assert (e.weight[:start] > 0).sum() == (e.weight[start:] > 0).sum()
+
+
+@pytest.mark.parametrize("form", ["ltsc", "inline"])
+def test_phrases_name_their_first_second_and_last_token(tokenizer: MetaTokenizer, form: Method) -> None:
+    e = example(tokenizer, form)
+    codec = Codec(VOCAB_SIZE, META_TOKENS, form)
+    metas = np.flatnonzero(e.ids >= codec.first_meta)
+    assert e.phrases[:, 0].tolist() == metas.tolist()
+    assert len(metas) > 5
+    assert e.phrases[:, 1:].max() < VOCAB_SIZE
+
+
+def test_expand_asks_for_the_raw_prompt(tokenizer: MetaTokenizer) -> None:
+    e = example(tokenizer, "inline", expand=True)
+    asked = e.ids[e.segment == 1].tolist()
+    prompt = TREE.draw(random.Random(0), questions=4)[0].prompt
+    assert asked[0] == EXPAND
+    assert asked[-1] == EOS
+    assert tokenizer.decode(asked[1:-1]) == prompt
+
+
+def test_meta_tokens_are_drawn_at_random(tokenizer: MetaTokenizer) -> None:
+    drawn = TREE.draw(random.Random(0))
+    a, b = (make_example(tokenizer, drawn, DataConfig(), random.Random(seed), "ltsc") for seed in (1, 2))
+    assert len(a.ids) == len(b.ids)
+    assert set(a.ids[a.phrases[:, 0]]) != set(b.ids[b.phrases[:, 0]])
+
+
+def test_packing_loses_nothing(tokenizer: MetaTokenizer) -> None:
+    examples = sorted((example(tokenizer, "ltsc", seed) for seed in range(12)), key=lambda e: len(e.ids))
+    batches = [pack(group) for group in cut(examples, 1024)]
+    assert sum(len(b.ids) for b in batches) == len(examples)
+    for batch in batches:
+        assert batch.ids.size <= 1024 or len(batch.ids) == 1
+        assert (batch.ids[batch.segment == -1] == PAD).all()
+        np.testing.assert_array_equal(batch.ids.flatten()[batch.where + 1], batch.target)
+        assert (batch.ids.flatten()[batch.phrases[:, 0]] > VOCAB_SIZE).all()
+    assert sum(b.tokens for b in batches) == sum(len(e.ids) for e in examples)
+
+
+def test_training_data_is_a_function_of_seed_and_counter(tokenizer: MetaTokenizer) -> None:
+    def pool(seed: int, number: int) -> list[int]:
+        batches = pool_of_batches([TREE], tokenizer, DataConfig(batch_tokens=512), seed, number, size=0.0)
+        return [int(b.ids.sum()) for b in batches]
+
+    assert pool(1, 0) == pool(1, 0)
+    assert pool(1, 0) != pool(1, 1)
+    assert pool(1, 0) != pool(2, 0)
+
+
+def test_training_data_has_the_shares_it_should(tokenizer: MetaTokenizer) -> None:
+    config = DataConfig(batch_tokens=1)  # one example a batch
+    batches = [b for n in range(2) for b in pool_of_batches([TREE], tokenizer, config, 1, n, size=0.5)]
+    compressed = [len(b.phrases) > 0 for b in batches]
+    expanded = [EXPAND in b.ids for b in batches]
+    assert np.mean(compressed) == pytest.approx(config.compressed_share, abs=0.07)
+    assert np.mean(expanded) == pytest.approx(config.expand_share, abs=0.05)
+
+
+def test_config(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text('seed = 7\n[data]\ntasks = ["tree"]\nquestions = 3\n')
+    config = load_config(tmp_path / "c.toml")
+    assert (config.seed, config.data.questions, config.data.tasks) == (7, 3, ("tree",))
+    assert config.optimizer == Config().optimizer
+    with pytest.raises(ValueError, match=r"unknown setting 'data\.question'; there are tasks, "):
+        from_dict({"data": {"question": 1}})

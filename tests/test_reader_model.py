@@ -1,0 +1,144 @@
+"""The lean model is transformers' Llama; the initialisation attends where it should; phrases enter the embeddings."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from metatok import Codec, MetaTokenizer  # noqa: E402
+from metatok.reader import model as lean  # noqa: E402
+from metatok.reader.bpe import save_tokenizer, texts, train_bpe  # noqa: E402
+from metatok.reader.config import DataConfig, ModelConfig  # noqa: E402
+from metatok.reader.data import make_example, pack, phrase_rows  # noqa: E402
+from metatok.reader.export import to_llama  # noqa: E402
+from metatok.reader.mimetic import LOOK_BACK, initialise  # noqa: E402
+from metatok.reader.model import LeanLlama  # noqa: E402
+from metatok.tasks.base import get  # noqa: E402
+
+VOCABULARY = 400
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> MetaTokenizer:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    save_tokenizer(train_bpe(texts(0, prompts=300, code_characters=0), vocab_size=1000), folder)
+    return MetaTokenizer.from_pretrained(folder, local_only=True)
+
+
+def fresh(config: ModelConfig, vocabulary: int = VOCABULARY) -> LeanLlama:
+    model = LeanLlama(config, vocabulary)
+    initialise(model, torch.Generator().manual_seed(0))
+    return model.eval()
+
+
+@torch.no_grad()
+def hidden(model: LeanLlama, ids: torch.Tensor) -> torch.Tensor:
+    position = torch.arange(ids.shape[1]).expand_as(ids)
+    return model(model.embed(ids, None), torch.zeros_like(ids), position, torch.float32)
+
+
+def attentions(model: LeanLlama, ids: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """The attention (b, heads, t, t) of each layer."""
+    seen: list[torch.Tensor] = []
+    softmax = torch.softmax
+    monkeypatch.setattr(lean.torch, "softmax", lambda *a, **k: seen.append(softmax(*a, **k)) or seen[-1])
+    hidden(model, ids)
+    monkeypatch.undo()
+    return seen
+
+
+@pytest.mark.parametrize("n", [50, 300])
+def test_heads_attend_where_they_should_before_any_training(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = fresh(ModelConfig(), vocabulary=4096)
+    once = torch.randint(10, 4096, (2, n), generator=torch.Generator().manual_seed(1))
+    twice = torch.cat((once, once), dim=1)
+    first, second = attentions(model, twice, monkeypatch)[:2]
+    for head, back in enumerate(LOOK_BACK):
+        at = torch.arange(back, 2 * n)
+        assert first[:, head, at, at - back].mean() > 0.95
+    at = torch.arange(n + 4, 2 * n)  # in the repetition; `at - n` is the same token the first time
+    for head, (found, least) in enumerate(((1, 0.3), (1, 0.7), (1, 0.9), (2, 0.85))):
+        assert second[:, head, at, at - n + found].mean() > least, head
+    # And what is copied comes out: the likeliest next token, far more often than one time in 4,096.
+    likeliest = model.logits(hidden(model, twice))[:, at].argmax(-1)
+    assert (likeliest == twice[:, at - n + 1]).float().mean() > 0.4
+
+
+def test_a_question_that_ends_in_a_name_finds_what_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`w x , y … w x ?` attends to y: two tokens match, one between them and the answer does not."""
+    model = fresh(ModelConfig(), vocabulary=4096)
+    ids = torch.randint(10, 4096, (8, 300), generator=torch.Generator().manual_seed(1))
+    ids[:, -3:-1] = ids[:, 100:102]
+    last = attentions(model, ids, monkeypatch)[1][:, 2, -1]
+    assert (last.argmax(-1) == 103).all()
+
+
+def test_export_is_the_same_model() -> None:
+    model = fresh(ModelConfig(layers=3, width=64, heads=4, inner=96))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
+    llama = to_llama(model)
+    assert type(llama).__name__ == "LlamaForCausalLM"
+    ids = torch.randint(0, VOCABULARY, (2, 70), generator=torch.Generator().manual_seed(3))
+    phrases = torch.tensor([[3, 7, 8, 9], [75, 1, 2, 2]])
+    with torch.no_grad():
+        torch.testing.assert_close(llama(ids).logits, model.logits(hidden(model, ids)), atol=1e-4, rtol=1e-4)
+        embedded = model.embed(ids, phrases)
+        position = torch.arange(70).expand(2, 70)
+        ours = model.logits(model(embedded, torch.zeros_like(ids), position, torch.float32))
+        torch.testing.assert_close(llama(inputs_embeds=embedded).logits, ours, atol=1e-4, rtol=1e-4)
+
+
+def test_a_question_sees_the_prompt_and_itself_only(tokenizer: MetaTokenizer) -> None:
+    """Each question's outputs are those that it has when it is asked alone."""
+    vocabulary = tokenizer.vocab_size + tokenizer.codec.n_added
+    model = fresh(ModelConfig(layers=3, width=64, heads=4, inner=96), vocabulary)
+    drawn = get("tree").draw(random.Random(0), size=0.2, questions=4)
+    config = DataConfig(prompt_weight=0.0)
+
+    def logits(samples: list) -> torch.Tensor:
+        # The same seed names the meta-tokens alike.
+        example = make_example(tokenizer, samples, config, random.Random(1), "ltsc")
+        other = make_example(tokenizer, drawn, config, random.Random(2), None)  # a longer neighbour: padding
+        batch = pack([example, other])
+        with torch.no_grad():
+            return model.at(batch, torch.float32)[: np.count_nonzero(example.weight)]
+
+    together = logits(drawn)
+    alone = torch.cat([logits([sample]) for sample in drawn])
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
+
+
+def test_phrases_are_added_where_meta_tokens_stand() -> None:
+    model = fresh(ModelConfig(layers=2, width=64, heads=4, inner=96))
+    codec = Codec(100, 200, "inline")
+    ids = codec.compress([*range(1, 9), 0, *range(1, 9), 9, *range(1, 9)])
+    rows = torch.from_numpy(phrase_rows(ids))
+    tensor = torch.from_numpy(ids.ids.astype(np.int64))[None]
+    with torch.no_grad():
+        difference = (model.embed(tensor, rows) - model.embed(tensor, None))[0]
+        table = model.embed_tokens.weight
+    changed = difference.abs().sum(-1) > 0
+    assert changed.nonzero()[:, 0].tolist() == rows[:, 0].tolist()
+    for (at, first, second, last), added in zip(rows.tolist(), difference[changed], strict=True):
+        assert tensor[0, at] >= 100
+        torch.testing.assert_close(added, 0.5 * table[first] + 0.2 * table[second] + 0.2 * table[last])
+
+
+def test_too_small_a_model_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs two layers of 4 heads, not 1 of 2"):
+        fresh(ModelConfig(layers=1, width=64, heads=2))

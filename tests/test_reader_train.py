@@ -1,0 +1,195 @@
+"""Training: the loss falls, a run that stops resumes bit for bit, and held-out accuracy is what decoding gives."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from metatok import MetaTokenizer  # noqa: E402
+from metatok.reader.bpe import (  # noqa: E402
+    ANSWER,
+    BOS,
+    EOS,
+    QUESTION,
+    save_tokenizer,
+    texts,
+    train_bpe,
+)
+from metatok.reader.config import Config, from_dict  # noqa: E402
+from metatok.reader.export import export, load_phrases  # noqa: E402
+from metatok.reader.heldout import Item, held_out, right_answers  # noqa: E402
+from metatok.reader.train import Run, learning_rate  # noqa: E402
+from metatok.tasks.base import get  # noqa: E402
+
+CONFIG = from_dict(
+    {
+        "bf16": False,
+        "compile": False,
+        "evaluate_prompts": 8,
+        "model": {"layers": 2, "width": 64, "heads": 4, "inner": 128},
+        "data": {"batch_tokens": 1024, "full_size_at": 100.0},  # small trees to the end
+        "optimizer": {"tokens": 450_000, "warmup_steps": 10},
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    save_tokenizer(train_bpe(texts(0, prompts=300, code_characters=0), vocab_size=800), folder)
+    return folder
+
+
+def start(folder: Path, tokenizer: Path, config: Config = CONFIG) -> Run:
+    folder.mkdir(exist_ok=True)
+    if not (folder / "tokenizer").exists():
+        (folder / "tokenizer").symlink_to(tokenizer)
+    return Run(config, folder)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path) -> Run:
+    torch.set_num_threads(1)
+    run = start(tmp_path_factory.mktemp("trained"), tokenizer_folder)
+    run.train()
+    return run
+
+
+def test_the_loss_falls(trained: Run) -> None:
+    lines = [json.loads(line) for line in (trained.folder / "log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    fresh = start(trained.folder.parent / "fresh", trained.folder / "tokenizer").step()
+    assert fresh > 6.0  # about ln(1058): nothing is known yet
+    assert losses[-1] < losses[0] < fresh
+    assert losses[-1] < 0.6 * fresh
+    assert lines[-1]["done"]
+    assert lines[-1]["held_out"].keys() >= {"raw", "ltsc", "inline", "raw/parent", "ltsc/xml", "inline/unseen"}
+    assert trained.done
+
+
+def test_a_run_resumes_bit_for_bit(tmp_path: Path, tokenizer_folder: Path) -> None:
+    whole = start(tmp_path / "whole", tokenizer_folder)
+    losses = [whole.step() for _ in range(14)]
+
+    stopped = start(tmp_path / "stopped", tokenizer_folder)
+    again = [stopped.step() for _ in range(9)]
+    stopped.save()
+    resumed = start(tmp_path / "stopped", tokenizer_folder)
+    assert resumed.place == stopped.place
+    again += [resumed.step() for _ in range(5)]
+
+    assert again == losses
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+
+
+def test_a_checkpoint_survives_a_crash_while_the_next_is_written(
+    tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(tmp_path / "run", tokenizer_folder)
+    run.step()
+    run.save()
+    run.step()
+
+    def half(state: object, file: object) -> None:
+        file.write(b"half a checkpoint")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(OSError, match="no space left"):
+        run.save()
+    assert start(tmp_path / "run", tokenizer_folder).place.step == 1
+
+
+def test_data_go_on_from_pool_to_pool(tmp_path: Path, tokenizer_folder: Path) -> None:
+    run = start(tmp_path / "run", tokenizer_folder)
+    first = run._next_batch()
+    in_pool = len(run._batches)
+    rest = [run._next_batch() for _ in range(in_pool)]
+    assert (run.place.pool, run.place.batch) == (1, 1)
+    assert not any(b.ids.shape == first.ids.shape and (b.ids == first.ids).all() for b in rest)
+
+
+def test_learning_rate_warms_up_and_falls() -> None:
+    config = CONFIG.optimizer
+    warm = [learning_rate(config, step, 0) for step in range(10)]
+    assert warm == pytest.approx([(i + 1) / 10 for i in range(10)])
+    falling = [learning_rate(config, 1000, tokens) for tokens in range(0, config.tokens + 1, 10_000)]
+    assert falling == sorted(falling, reverse=True)
+    assert falling[-1] == pytest.approx(config.final_lr)
+
+
+def test_held_out_accuracy_is_what_greedy_decoding_gives(trained: Run, tmp_path: Path) -> None:
+    """Against `generate` of the exported model, with the phrases' embeddings from their file."""
+    from transformers import AutoModelForCausalLM
+
+    export(trained.folder, tmp_path)
+    llama = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    phrases = load_phrases(tmp_path, CONFIG.model.width)
+    # The weights on file are bfloat16, so the model in memory takes them over.
+    with torch.no_grad():
+        for parameter in trained.model.parameters():
+            parameter.copy_(parameter.to(torch.bfloat16))
+
+    items = held_out([get("tree")], trained.tokenizer, CONFIG.data, prompts=8, seed=5)
+    told = right_answers(trained.model, items, torch.float32)
+    decoded = [[decodes(llama, phrases, item, number) for number in range(1, len(item.samples) + 1)] for item in items]
+    assert told == decoded
+    assert 0 < sum(map(sum, told)) < sum(map(len, told))
+
+
+@torch.no_grad()
+def decodes(llama: torch.nn.Module, phrases: torch.nn.Module, item: Item, number: int) -> bool:
+    """Whether greedy decoding gives exactly the answer to question `number`."""
+    e = item.example
+    part = e.ids[e.segment == number].tolist()
+    asked, answer = part[: part.index(ANSWER) + 1], part[part.index(ANSWER) + 1 :]
+    ids = torch.tensor([[*e.ids[e.segment == 0], *asked]])
+    assert (ids[0, 0], asked[0], answer[-1]) == (BOS, QUESTION, EOS)
+    table = llama.get_input_embeddings().weight
+    embedded = phrases(table[ids], table, torch.from_numpy(e.phrases))
+    out = llama.generate(inputs_embeds=embedded, attention_mask=torch.ones_like(ids), max_new_tokens=len(answer))
+    return bool(out[0].tolist() == answer)
+
+
+def test_an_exported_reader_loads_without_us(trained: Run, tmp_path: Path) -> None:
+    export(trained.folder, tmp_path)
+    assert max(path.stat().st_size for path in tmp_path.iterdir()) < 10_000_000
+    code = (
+        "import sys; from transformers import AutoModelForCausalLM, AutoTokenizer; "
+        f"m = AutoModelForCausalLM.from_pretrained({str(tmp_path)!r}); "
+        f"t = AutoTokenizer.from_pretrained({str(tmp_path)!r}); "
+        "assert m.config.model_type == 'llama' and len(t) == m.config.vocab_size; "
+        "assert t.convert_tokens_to_ids('<|m0|>') == 802; "
+        "assert 'metatok' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert MetaTokenizer.from_pretrained(tmp_path, local_only=True).vocab_size == 800
+
+
+def test_the_learning_of_a_held_out_prompt_is_fair(trained: Run) -> None:
+    """Raw and compressed forms of a prompt have the same questions, and none of the prompts is a training prompt."""
+    items = held_out([get("tree")], trained.tokenizer, CONFIG.data, prompts=4)
+    by_prompt: dict[str, list[list[str]]] = {}
+    for item in items:
+        by_prompt.setdefault(item.samples[0].prompt, []).append([s.question for s in item.samples])
+    assert len(by_prompt) == 4
+    assert all(len(forms) == 3 and forms[0] == forms[1] == forms[2] for forms in by_prompt.values())
+    rng = random.Random(f"train/{CONFIG.seed}/0/0")
+    assert get("tree").draw(rng)[0].prompt not in by_prompt
