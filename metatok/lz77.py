@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from metatok.ids import as_integers
-from metatok.repeats import find_lcp, rank_symbols, suffix_array
+from metatok.repeats import find_lcp, interval_tree, rank_symbols, suffix_array
 
 
 def bound(ids: Any) -> int:
@@ -38,45 +38,8 @@ def bound(ids: Any) -> int:
         return 0
     sa = suffix_array(ranks)
     _, lcp = find_lcp(ranks, sa)
-    return int(_count_phrases(*_interval_tree(sa, lcp)))
-
-
-@njit(cache=True, nogil=True)
-def _interval_tree(sa, lcp):
-    """The LCP intervals as a tree with root 0: depth, smallest position and parent of each, parent of each leaf."""
-    n = len(sa)
-    depth = np.zeros(n + 1, dtype=np.int32)
-    first = np.full(n + 1, n, dtype=np.int32)
-    parent = np.zeros(n + 1, dtype=np.int32)
-    leaf_parent = np.zeros(n, dtype=np.int32)
-    stack = np.zeros(n + 1, dtype=np.int32)
-    top = 0
-    nodes = 1
-    for r in range(1, n + 1):
-        d = lcp[r] if r < n else 0
-        leaf = sa[r - 1]
-        child = -1
-        if depth[stack[top]] >= d:  # the leaf closes with the open node; otherwise it opens a deeper one below
-            leaf_parent[leaf] = stack[top]
-            first[stack[top]] = min(first[stack[top]], leaf)
-        while depth[stack[top]] > d:
-            child = stack[top]
-            top -= 1
-            if depth[stack[top]] >= d:
-                parent[child] = stack[top]
-                first[stack[top]] = min(first[stack[top]], first[child])
-        if depth[stack[top]] < d:
-            depth[nodes] = d
-            top += 1
-            stack[top] = nodes
-            if child >= 0:
-                parent[child] = nodes
-                first[nodes] = first[child]
-            else:
-                leaf_parent[leaf] = nodes
-                first[nodes] = leaf
-            nodes += 1
-    return depth[:nodes], first[:nodes], parent[:nodes], leaf_parent
+    depth, _, _, first, parent, leaf_parent = interval_tree(sa, lcp)
+    return int(_count_phrases(depth, first, parent, leaf_parent))
 
 
 @njit(cache=True, nogil=True)

@@ -194,6 +194,51 @@ def _intervals(sa, lcp, shortest):
 
 
 @njit(cache=True, nogil=True)
+def interval_tree(sa, lcp):
+    """The LCP intervals as a tree with root 0: depth, ends, least position, parent of each, and parent of each leaf."""
+    n = len(sa)
+    depth = np.zeros(n + 1, dtype=np.int32)
+    lo = np.zeros(n + 1, dtype=np.int32)
+    hi = np.zeros(n + 1, dtype=np.int32)
+    first = np.full(n + 1, n, dtype=np.int32)
+    parent = np.zeros(n + 1, dtype=np.int32)
+    leaf_parent = np.zeros(n, dtype=np.int32)
+    stack = np.zeros(n + 1, dtype=np.int32)
+    top = 0
+    nodes = 1
+    for r in range(1, n + 1):
+        d = lcp[r] if r < n else 0
+        leaf = sa[r - 1]
+        child = -1
+        left = r - 1
+        if depth[stack[top]] >= d:  # the leaf closes with the open node; otherwise it opens a deeper one below
+            leaf_parent[leaf] = stack[top]
+            first[stack[top]] = min(first[stack[top]], leaf)
+        while depth[stack[top]] > d:
+            child = stack[top]
+            left = lo[child]
+            hi[child] = r - 1
+            top -= 1
+            if depth[stack[top]] >= d:
+                parent[child] = stack[top]
+                first[stack[top]] = min(first[stack[top]], first[child])
+        if depth[stack[top]] < d:
+            depth[nodes] = d
+            lo[nodes] = left
+            top += 1
+            stack[top] = nodes
+            if child >= 0:
+                parent[child] = nodes
+                first[nodes] = first[child]
+            else:
+                leaf_parent[leaf] = nodes
+                first[nodes] = leaf
+            nodes += 1
+    hi[0] = n - 1
+    return depth[:nodes], lo[:nodes], hi[:nodes], first[:nodes], parent[:nodes], leaf_parent
+
+
+@njit(cache=True, nogil=True)
 def sort_positions(positions, count):
     """Sort positions[:count] in place in O(count log count) whatever their order, which numba's quicksort is not."""
     if count <= 64:

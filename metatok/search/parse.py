@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from metatok.grammar import Grammar
-from metatok.repeats import find_lcp, rank_symbols, suffix_array
+from metatok.repeats import find_lcp, interval_tree, rank_symbols, suffix_array
 
 Int32 = NDArray[np.int32]
 
@@ -33,63 +33,24 @@ class Parser:
         self.ids = ids
         self.sa = suffix_array(ranks)
         _, lcp = find_lcp(ranks, self.sa)
-        self.tree = _interval_tree(self.sa, lcp)
+        self.depth, self.lo, self.hi, _, self.parent, self.leaf_parent = interval_tree(self.sa, lcp)
 
     def parse(self, grammar: Grammar, nested: bool) -> Grammar:
         """The smallest grammar of the sequence whose phrases are among those of `grammar`; unused ones are gone.
 
         Of equal ways the one with the longest phrase first is taken. Without `nested` only the body is parsed.
         """
+        tree = (self.depth, self.lo, self.hi, self.parent, self.leaf_parent)
         while grammar.rules:
             lengths = grammar.expanded_lengths()
             begins = _first_places(grammar.body, grammar.phrases, grammar.starts, grammar.base, lengths)
-            parts = _parse(self.ids, self.sa, *self.tree, begins, lengths, grammar.base, nested)
+            parts = _parse(self.ids, self.sa, *tree, begins, lengths, grammar.base, nested)
             grammar = Grammar(grammar.base, *parts)
             unused = grammar.uses() == 0
             if not unused.any():
                 break
             grammar = grammar.without(unused)
         return grammar
-
-
-@njit(cache=True, nogil=True)
-def _interval_tree(sa, lcp):
-    """The LCP intervals as a tree with root 0: depth, ends and parent of each, and the parent of each leaf."""
-    n = len(sa)
-    depth = np.zeros(n + 1, dtype=np.int32)
-    lo = np.zeros(n + 1, dtype=np.int32)
-    hi = np.zeros(n + 1, dtype=np.int32)
-    parent = np.zeros(n + 1, dtype=np.int32)
-    leaf_parent = np.zeros(n, dtype=np.int32)
-    stack = np.zeros(n + 1, dtype=np.int32)
-    top = 0
-    nodes = 1
-    for r in range(1, n + 1):
-        d = lcp[r] if r < n else 0
-        leaf = sa[r - 1]
-        child = -1
-        left = r - 1
-        if depth[stack[top]] >= d:  # the leaf closes with the open node; otherwise it opens a deeper one below
-            leaf_parent[leaf] = stack[top]
-        while depth[stack[top]] > d:
-            child = stack[top]
-            left = lo[child]
-            hi[child] = r - 1
-            top -= 1
-            if depth[stack[top]] >= d:
-                parent[child] = stack[top]
-        if depth[stack[top]] < d:
-            depth[nodes] = d
-            lo[nodes] = left
-            top += 1
-            stack[top] = nodes
-            if child >= 0:
-                parent[child] = nodes
-            else:
-                leaf_parent[leaf] = nodes
-            nodes += 1
-    hi[0] = n - 1
-    return depth[:nodes], lo[:nodes], hi[:nodes], parent[:nodes], leaf_parent
 
 
 @njit(cache=True, nogil=True)
