@@ -1,5 +1,7 @@
 """The command `metatok`: compress and restore files, count what compression saves, launch the app.
 
+The reader's commands (`ask`, `evaluate`, `train`) are in `cli_reader.py`.
+
 What this file does: arguments, files, tables, messages, exit codes. What it does not: the work itself (`container.py`
 packs, `summary.py` measures, `demo` is the app), which is imported when a command needs it.
 
@@ -47,8 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     1
     """
     try:
+        words = sys.argv[1:] if argv is None else list(argv)
         try:
-            arguments = _parser().parse_args(argv)
+            if words[:1] == ["train"]:
+                from metatok import cli_reader
+
+                return cli_reader.train(words[1:])
+            arguments = _parser().parse_args(words)
             code: int = arguments.run(arguments)
         except SystemExit as stop:  # argparse has printed its help (0) or what is wrong with the arguments (2)
             code = int(stop.code or 0)
@@ -130,6 +137,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--json", action="store_true", help="print a JSON list, one object a file and method")
     sub.add_argument("--architecture", metavar="NAME", help="add the share of the whole prefill saved for this model")
+
+    from metatok import cli_reader  # which builds on this file
+
+    cli_reader.add_commands(command)
 
     sub = command("demo", _demo, "launch the app in the browser")
     sub.add_argument("--host", metavar="NAME", help="address to listen on (default: this machine only)")
