@@ -58,8 +58,7 @@ def baselines(reader: Reader, llmlingua2: lossy.LLMLingua2 | None) -> dict[str, 
 
 
 def forms_of(reader: Reader, text: str, lossy_by_name: dict[str, Baseline]) -> dict[str, Form]:
-    """All forms of one prompt, by name. Meta-tokens are drawn at random, as in training, and by the text alone."""
-    seed = zlib.crc32(text.encode())
+    """All forms of one prompt, by name."""
     made: dict[str, Form] = {}
 
     def make(name: str, of: Callable[[], Prompt]) -> None:
@@ -69,7 +68,7 @@ def forms_of(reader: Reader, text: str, lossy_by_name: dict[str, Baseline]) -> d
 
     make("raw", lambda: reader.prepare(text))
     for method in METHODS:
-        make(method, lambda method=method: reader.prepare(text, method, seed=seed))  # type: ignore[misc]
+        make(method, lambda method=method: reader.prepare(text, method))  # type: ignore[misc]
     if reader.phrases is not None:
         for name in LENGTHS:
             form = made[name]

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -273,10 +274,10 @@ class Reader:
             )
         return Answer(self, prepared, [EXPAND], room, began)
 
-    def prepare(
-        self, prompt: str, method: str | None = None, *, phrases: bool = True, seed: int | None = None
-    ) -> Prompt:
-        """A prompt as the reader sees it; arguments as for `ask`, `seed` as for `Codec.compress`.
+    def prepare(self, prompt: str, method: str | None = None, *, phrases: bool = True) -> Prompt:
+        """A prompt as the reader sees it; arguments as for `ask`.
+
+        Meta-tokens are drawn from the pool as in training, at random; the text alone decides how.
 
         Raises:
             ValueError: an empty prompt or an unknown method.
@@ -288,7 +289,7 @@ class Reader:
         ids = self.tokenizer.encode(prompt)
         if method is None:
             return Prompt.of(ids)
-        compressed = self.tokenizer.using(method=method).codec.compress(ids, seed=seed)
+        compressed = self.tokenizer.using(method=method).codec.compress(ids, seed=zlib.crc32(ids.tobytes()))
         rows = phrase_rows(compressed) if phrases and self.phrases is not None else NO_PHRASES
         return Prompt(compressed.ids.astype(np.int64), rows, len(ids))
 
