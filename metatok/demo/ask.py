@@ -185,7 +185,7 @@ def ask_part() -> Callable[[], None]:
     message = gr.HTML(_no_reader(), elem_id="ask-message")
     known = gr.HTML(elem_id="ask-truth")
     cells: list[Any] = []
-    with gr.Row(equal_height=True):
+    with gr.Row():
         for name, label in (("raw", "Answer from the raw prompt"), ("compressed", "Answer from the compressed prompt")):
             with gr.Column(min_width=300):
                 answer = gr.Textbox(
