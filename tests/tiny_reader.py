@@ -11,7 +11,6 @@ from metatok.reader.train import Run
 
 CONFIG = from_dict(
     {
-        "bf16": False,
         "compile": False,
         "evaluate_prompts": 1,
         "model": {"layers": 2, "width": 64, "heads": 4, "inner": 128},
@@ -25,7 +24,9 @@ def make(folder: Path) -> Path:
     """Train it and export it; the folder of the reader."""
     run_folder = folder / "run"
     save_tokenizer(train_bpe(texts(0, prompts=300, code_characters=0), vocab_size=800), run_folder / "tokenizer")
-    Run(CONFIG, run_folder).train()
+    run = Run(CONFIG, run_folder)
+    run.train()
+    run.supply.close()
     export(run_folder, folder / "reader")
     return folder / "reader"
 
