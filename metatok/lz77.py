@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from metatok.ids import as_integers
-from metatok.repeats import find_lcp, interval_tree
+from metatok.repeats import find_lcp, interval_tree, number_symbols
 from metatok.suffixes import sort_suffixes
 
 
@@ -33,8 +33,10 @@ def bound(ids: Any) -> int:
     4
     """
     array = as_integers(ids)
-    names, symbols = np.unique(array, return_inverse=True)
-    return int(_count_phrases((symbols + 1).astype(np.int32), len(names)))
+    if array.dtype == object or not (array.size and 0 <= array.min() and array.max() < 1 << 31):
+        array = np.unique(array, return_inverse=True)[1]
+    text, names = number_symbols(array.astype(np.int32))
+    return int(_count_phrases(text, len(names) - 1))
 
 
 @njit(cache=True, nogil=True)
