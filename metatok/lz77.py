@@ -33,7 +33,7 @@ def bound(ids: Any) -> int:
     4
     """
     array = as_integers(ids)
-    if array.dtype == object or not (array.size and 0 <= array.min() and array.max() < 1 << 31):
+    if array.dtype == object or not (array.size and array.min() >= 0 and array.max() < 1 << 31):
         array = np.unique(array, return_inverse=True)[1]
     text, names = number_symbols(array.astype(np.int32))
     return int(_count_phrases(text, len(names) - 1))
