@@ -146,7 +146,7 @@ class Codec:
         vocab_size: how many ids the tokenizer has; the codec's own ids follow it.
         meta_tokens: the size of the pool of meta-tokens; None takes as many as pay.
         method: `ltsc`, `flat`, `nested` or `inline`.
-        effort: `default`; `max` for about a second of search, which makes sequences 1 to 5 % shorter; `fast` for
+        effort: `default`; `max` for about a second of search, which makes sequences 1 to 6 % shorter; `fast` for
             sequences of ten million tokens and more, which stops searching after FAST_ROUNDS rounds (see
             `metatok.search.saving`). `ltsc` is one fixed rule and knows no effort.
 
