@@ -4,8 +4,8 @@ It never merges a space into a word, so that a name is the same tokens at the st
 question, which both phrases and a small model's matching live on. Words are split where camelCase splits them, digits
 stand alone, and a run of punctuation may take the spaces beside it, a line break the indentation after it.
 
-Trained on prompts of the tasks (seen names only) and on the code of Python's standard library, whose share differs a
-little from one version of Python to the next: the tokenizer travels with the weights. Exact for every text, since all
+Trained on prompts of the tree task (seen names only) and on the code of Python's standard library, whose share differs
+a little from one version of Python to the next: the tokenizer travels with the weights. Exact for every text, since all
 256 bytes are tokens. Meta-tokens are not made here; `metatok.MetaTokenizer` puts them behind the last id.
 
     python -m metatok.reader.bpe FOLDER
@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from metatok.tasks.base import TASKS, get, samples
+from metatok.tasks.base import get, samples
 
 META_TOKENS = 256
 VOCAB_SIZE = 4096 - META_TOKENS - 2  # with the meta-tokens and the two marks 4,096
@@ -41,10 +41,12 @@ PIECES = (
 
 
 def texts(seed: int, prompts: int = 6000, code_characters: int = 3_000_000) -> Iterator[str]:
-    """What the BPE is trained on: prompts of every task, then modules of the standard library in order of name."""
-    for name in TASKS:
-        for sample in islice(samples(get(name), seed, seen=True), prompts):
-            yield f"{sample.prompt}\n{sample.question}\n{sample.answer}\n"
+    """What the BPE is trained on: prompts of the tree task, then modules of the standard library in order of name.
+
+    The repository task is not asked: its prompts depend on what else is installed.
+    """
+    for sample in islice(samples(get("tree"), seed, seen=True), prompts):
+        yield f"{sample.prompt}\n{sample.question}\n{sample.answer}\n"
     for path in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
         if code_characters <= 0:
             return

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
-TASKS = ("tree",)
+TASKS = ("tree", "repo")
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     stream = samples(get(options.task), options.seed, size=options.size)
     for _ in range(options.n):
-        s = next(stream)
-        print(f"── {s.serialization}, {s.kind}, {'seen' if s.seen else 'unseen'} names")
+        try:
+            s = next(stream)
+        except ValueError as error:  # too little is installed for the task
+            parser.exit(1, f"{error}\n")
+        print(f"── {s.serialization}, {s.kind}, {'seen' if s.seen else 'unseen'}")
         print(f"{s.prompt}\n\n? {s.question}\n= {s.answer}\n")
     return 0
 
