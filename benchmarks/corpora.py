@@ -31,6 +31,19 @@ def corpora() -> dict[str, str]:
     return {name: text for name, text in texts.items() if text}
 
 
+def library(everything: bool = False, at_most: int = 5_000_000) -> str:
+    """The standard library's source in one piece, the top-level modules first; `everything`: all folders."""
+    parts: list[str] = []
+    size = 0
+    paths = sorted(STDLIB.glob("*.py")) + (sorted(STDLIB.glob("*/**/*.py")) if everything else [])
+    for path in paths:
+        parts.append(_read(path))
+        size += len(parts[-1])
+        if size >= at_most:
+            break
+    return "".join(parts)
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")

@@ -1,5 +1,7 @@
 """The command `metatok`: compress and restore files, count what compression saves, launch the app.
 
+The reader's commands (`ask`, `evaluate`, `train`) are in `cli_reader.py`.
+
 What this file does: arguments, files, tables, messages, exit codes. What it does not: the work itself (`container.py`
 packs, `summary.py` measures, `demo` is the app), which is imported when a command needs it.
 
@@ -47,8 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     1
     """
     try:
+        words = sys.argv[1:] if argv is None else list(argv)
         try:
-            arguments = _parser().parse_args(argv)
+            if words[:1] == ["train"]:
+                from metatok import cli_reader
+
+                return cli_reader.train(words[1:])
+            arguments = _parser().parse_args(words)
             code: int = arguments.run(arguments)
         except SystemExit as stop:  # argparse has printed its help (0) or what is wrong with the arguments (2)
             code = int(stop.code or 0)
@@ -130,6 +137,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--json", action="store_true", help="print a JSON list, one object a file and method")
     sub.add_argument("--architecture", metavar="NAME", help="add the share of the whole prefill saved for this model")
+
+    from metatok import cli_reader  # which builds on this file
+
+    cli_reader.add_commands(command)
 
     sub = command("demo", _demo, "launch the app in the browser")
     sub.add_argument("--host", metavar="NAME", help="address to listen on (default: this machine only)")
@@ -404,22 +415,26 @@ def _shown(name: str) -> str:
 def table(rows: Iterable[dict[str, Any]]) -> str:
     """The entries of `metatok stats` as aligned columns.
 
+    "of possible" is the share of what any grammar could save at most, see `metatok.bound`.
+
     >>> row = {"file": "log", "method": "flat", "original_tokens": 1200, "compressed_tokens": 600, "saving": 0.5,
-    ...        "quadratic_saving": 0.75, "phrases": [], "exact": True, "round_trip_text": True}
+    ...        "quadratic_saving": 0.75, "saving_of_possible": 0.8, "phrases": [], "exact": True,
+    ...        "round_trip_text": True}
     >>> print(table([row]))
-    file  method  before  after  saving  quadratic  phrases  exact  text exact
-    log   flat     1,200    600  50.0 %     75.0 %        0  yes    yes
+    file  method  before  after  saving  of possible  quadratic  phrases  exact  text exact
+    log   flat     1,200    600  50.0 %       80.0 %     75.0 %        0  yes    yes
     """
     rows = list(rows)
-    head = ["file", "method", "before", "after", "saving", "quadratic", "phrases", "exact", "text exact"]
+    head = ["file", "method", "before", "after", "saving", "of possible", "quadratic", "phrases", "exact", "text exact"]
     lines = [
         [
             _shown(row["file"]),
             row["method"],
             f"{row['original_tokens']:,}",
             f"{row['compressed_tokens']:,}",
-            f"{row['saving']:.1%}".replace("%", " %"),
-            f"{row['quadratic_saving']:.1%}".replace("%", " %"),
+            _percent(row["saving"]),
+            "-" if row["saving_of_possible"] is None else _percent(row["saving_of_possible"]),
+            _percent(row["quadratic_saving"]),
             f"{len(row['phrases']):,}",
             "yes" if row["exact"] else "NO",
             "yes" if row["round_trip_text"] else f"no: {row['change']}",
@@ -427,9 +442,9 @@ def table(rows: Iterable[dict[str, Any]]) -> str:
         for row in rows
     ]
     if "compute_saving" in rows[0]:
-        head.insert(6, f"prefill of {rows[0]['architecture']}")
+        head.insert(7, f"prefill of {rows[0]['architecture']}")
         for line, row in zip(lines, rows, strict=True):
-            line.insert(6, f"{row['compute_saving']:.1%}".replace("%", " %"))
+            line.insert(7, _percent(row["compute_saving"]))
     words = {"file", "method", "exact", "text exact"}
     widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
     return "\n".join(
@@ -439,6 +454,10 @@ def table(rows: Iterable[dict[str, Any]]) -> str:
         ).rstrip()
         for line in [head, *lines]
     )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 class Progress:

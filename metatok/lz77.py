@@ -16,7 +16,8 @@ import numpy as np
 from numba import njit
 
 from metatok.ids import as_integers
-from metatok.repeats import find_lcp, interval_tree, rank_symbols, suffix_array
+from metatok.repeats import find_lcp, interval_tree, number_symbols
+from metatok.suffixes import sort_suffixes
 
 
 def bound(ids: Any) -> int:
@@ -32,20 +33,18 @@ def bound(ids: Any) -> int:
     4
     """
     array = as_integers(ids)
-    _, symbols = np.unique(array, return_inverse=True)
-    ranks = rank_symbols(symbols.astype(np.int32), np.zeros(len(symbols), dtype=np.bool_))
-    if len(ranks) == 0:
-        return 0
-    sa = suffix_array(ranks)
-    _, lcp = find_lcp(ranks, sa)
-    depth, _, _, first, parent, leaf_parent = interval_tree(sa, lcp)
-    return int(_count_phrases(depth, first, parent, leaf_parent))
+    if array.dtype == object or not (array.size and array.min() >= 0 and array.max() < 1 << 31):
+        array = np.unique(array, return_inverse=True)[1]
+    text, names = number_symbols(array.astype(np.int32))
+    return int(_count_phrases(text, len(names) - 1))
 
 
 @njit(cache=True, nogil=True)
-def _count_phrases(depth, first, parent, leaf_parent):
-    """Walk up from each phrase's leaf to the deepest node whose first occurrence ends early enough."""
-    n = len(leaf_parent)
+def _count_phrases(text, top):
+    """Walk up from each phrase's leaf to the deepest interval whose first occurrence ends early enough."""
+    n = len(text)
+    sa, rank = sort_suffixes(text, top)
+    depth, _, _, first, parent, leaf_parent = interval_tree(sa, find_lcp(text, sa, rank), n)
     phrases = 0
     i = 0
     while i < n:

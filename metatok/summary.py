@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metatok.compute import quadratic_saving
+from metatok.lz77 import bound
 from metatok.tokenizer import compare
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ def summarize(tokenizer: MetaTokenizer, text: str, compressed: Compressed | None
           compressed sequence.
         - `saving`: 1 − compressed / original. `quadratic_saving`: 1 − (compressed / original)², the part of the
           attention cost that grows with the square of the length.
+        - `bound`: `metatok.bound`, the ids that any grammar of these tokens has at least. `saving_of_possible`: how
+          much of what any grammar could save at most is saved, (original − compressed) / (original − bound); None
+          where nothing could be.
         - `exact`: did decompressing the ids, done in this call, give the original ids?
         - `round_trip_text`: does the tokenizer itself give the text back unchanged? `change`: if not, what changed.
         - `tokenizer`, `method`, `meta_tokens`: what did it.
@@ -56,6 +60,7 @@ def summarize(tokenizer: MetaTokenizer, text: str, compressed: Compressed | None
     if compressed is None:
         compressed = tokenizer.codec.compress(ids)
     restored = tokenizer.codec.decompress(compressed.ids, max_length=len(ids))
+    least = bound(ids)
     round_trip = compare(text, tokenizer.decode(ids))
     return {
         "original_tokens": len(ids),
@@ -63,6 +68,8 @@ def summarize(tokenizer: MetaTokenizer, text: str, compressed: Compressed | None
         "dictionary_tokens": compressed.dictionary_length,
         "saving": compressed.saving,
         "quadratic_saving": quadratic_saving(len(ids), len(compressed)),
+        "bound": least,
+        "saving_of_possible": (len(ids) - len(compressed)) / (len(ids) - least) if least < len(ids) else None,
         "exact": bool(np.array_equal(restored, ids)),
         "round_trip_text": round_trip.exact,
         "change": round_trip.change,

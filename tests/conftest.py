@@ -1,9 +1,11 @@
-"""What all tests share: one Chromium for the session, as playwright can be started only once in a process."""
+"""What all tests share: one Chromium for the session, as playwright can be started only once in a process, and one
+small reader."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -28,3 +30,12 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a reader that was trained for some seconds."""
+    pytest.importorskip("torch")
+    from tests.tiny_reader import make
+
+    return make(tmp_path_factory.mktemp("reader"))

@@ -308,7 +308,7 @@ def test_stats_goes_on_after_a_file_that_is_refused(log: Path, tmp_path: Path) -
 
 
 def test_stats_says_where_a_text_does_not_come_back() -> None:
-    row = dict.fromkeys(["original_tokens", "compressed_tokens", "saving", "quadratic_saving"], 0)
+    row = dict.fromkeys(["original_tokens", "compressed_tokens", "saving", "quadratic_saving", "saving_of_possible"], 0)
     change = "At character 0 the text has 'A' and comes back with 'a'."
     shown = table([{**row, "file": "f", "method": "flat", "phrases": [], "exact": True}
                    | {"round_trip_text": False, "change": change}])  # fmt: skip

@@ -96,6 +96,22 @@ def test_more_effort_is_exact_and_never_longer(method, ids, pool, data):
     check_description(codec, c, ids, keep)
 
 
+@pytest.mark.parametrize("method", metatok.METHODS)
+@settings(deadline=None, max_examples=30)
+@given(ids=sequences, pool=pools, data=st.data())
+def test_less_effort_is_exact(method, ids, pool, data):
+    keep = data.draw(keeps(len(ids)))
+    codec = metatok.Codec(VOCAB, pool, method, effort="fast")
+    c = codec.compress(ids, keep=keep)
+    assert codec.decompress(c.ids).tolist() == ids
+    check_description(codec, c, ids, keep)
+
+
+def test_less_effort_saves_less(licence):
+    fast, usual = (metatok.Codec(256, None, "inline", effort).compress(licence) for effort in ("fast", "default"))
+    assert len(usual) < len(fast) < 0.9 * len(licence)
+
+
 def test_more_effort_saves_more(licence):
     for method in ("nested", "inline"):
         usual = metatok.Codec(256, None, method).compress(licence[:4000])
@@ -325,7 +341,7 @@ def test_refused_input(ids, error, sentence):
         ({"vocab_size": 9, "meta_tokens": -1}, ValueError, "meta_tokens must be at least 0"),
         ({"vocab_size": 9, "meta_tokens": "all"}, TypeError, "meta_tokens must be an integer"),
         ({"vocab_size": 9, "method": "zip"}, ValueError, "unknown method 'zip'; choose one of ltsc, flat"),
-        ({"vocab_size": 9, "effort": "huge"}, ValueError, "unknown effort 'huge'; choose one of default, max"),
+        ({"vocab_size": 9, "effort": "huge"}, ValueError, "unknown effort 'huge'; choose one of fast, default, max"),
         ({"vocab_size": 2**31 - 5}, ValueError, "do not fit into int32"),
     ],
 )

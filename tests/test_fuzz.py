@@ -4,4 +4,4 @@ from tests.fuzz import run
 
 
 def test_many_sequences():
-    assert run(job=0, seed=1, minutes=None, count=10_000) == 10_000
+    assert run(job=0, seed=1, minutes=None, count=100_000) == 100_000

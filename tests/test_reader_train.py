@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -26,14 +30,15 @@ from metatok.reader.bpe import (  # noqa: E402
 from metatok.reader.config import Config, from_dict  # noqa: E402
 from metatok.reader.export import export, load_phrases  # noqa: E402
 from metatok.reader.heldout import Item, held_out, right_answers  # noqa: E402
+from metatok.reader.muon import Muon  # noqa: E402
+from metatok.reader.supply import Place, Supply  # noqa: E402
 from metatok.reader.train import Run, learning_rate  # noqa: E402
 from metatok.tasks.base import get  # noqa: E402
 
 CONFIG = from_dict(
     {
-        "bf16": False,
         "compile": False,
-        "evaluate_prompts": 8,
+        "evaluate_prompts": 4,
         "model": {"layers": 2, "width": 64, "heads": 4, "inner": 128},
         "data": {"batch_tokens": 1024, "full_size_at": 100.0},  # small trees to the end
         "optimizer": {"tokens": 450_000, "warmup_steps": 10},
@@ -91,7 +96,7 @@ def test_a_run_resumes_bit_for_bit(tmp_path: Path, tokenizer_folder: Path) -> No
     again = [stopped.step() for _ in range(9)]
     stopped.save()
     resumed = start(tmp_path / "stopped", tokenizer_folder)
-    assert resumed.place == stopped.place
+    assert (resumed.supply.place, resumed.tokens) == (stopped.supply.place, stopped.tokens)
     again += [resumed.step() for _ in range(5)]
 
     assert again == losses
@@ -114,16 +119,112 @@ def test_a_checkpoint_survives_a_crash_while_the_next_is_written(
     monkeypatch.setattr(torch, "save", half)
     with pytest.raises(OSError, match="no space left"):
         run.save()
-    assert start(tmp_path / "run", tokenizer_folder).place.step == 1
+    assert start(tmp_path / "run", tokenizer_folder).steps == 1
 
 
 def test_data_go_on_from_pool_to_pool(tmp_path: Path, tokenizer_folder: Path) -> None:
     run = start(tmp_path / "run", tokenizer_folder)
-    first = run._next_batch()
-    in_pool = len(run._batches)
-    rest = [run._next_batch() for _ in range(in_pool)]
-    assert (run.place.pool, run.place.batch) == (1, 1)
+    first, rest = run.supply.next(0.0), []
+    while run.supply.place.orders[0] == (0, 0.0):
+        rest.append(run.supply.next(0.5))
+    assert run.supply.place.orders == [(1, 0.005)]
+    assert run.supply.place.batch == 1
     assert not any(b.ids.shape == first.ids.shape and (b.ids == first.ids).all() for b in rest)
+
+
+def test_batches_are_the_same_with_worker_processes_and_after_a_stop(tokenizer_folder: Path) -> None:
+    tokenizer = MetaTokenizer.from_pretrained(tokenizer_folder, local_only=True)
+    config = from_dict({"workers": 1, "data": {"batch_tokens": 4096, "questions": 1, "full_size_at": 1.0}})
+    place = Place()
+    supply = Supply([get("tree")], tokenizer, config, place)
+    half = Place(0)
+    batches = []
+    for i in range(40):
+        if i == 25:
+            half = copy.deepcopy(place)
+        batches.append(supply.next(i / 40))
+    supply.close()
+    assert place.pool >= 3
+    sizes = [size for _, size in place.orders]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > 0
+
+    resumed = Supply([get("tree")], tokenizer, config, half)
+    for i in range(25, 40):
+        again = resumed.next(i / 40)
+        assert (again.ids == batches[i].ids).all()
+        assert (again.weight == batches[i].weight).all()
+    resumed.close()
+    assert half == place
+
+
+def test_a_run_starts_from_an_exported_reader(trained: Run, tmp_path: Path) -> None:
+    export(trained.folder, tmp_path / "reader")
+    values = {"start_from": str(tmp_path / "reader")}
+    run = Run(from_dict(asdict(CONFIG) | values), tmp_path / "run")
+    for name, value in trained.model.state_dict().items():
+        assert torch.equal(run.model.state_dict()[name], value.to(torch.bfloat16).float()), name
+    assert run.tokens == 0
+    assert run.step() < 4.0  # a fresh model begins above 6
+
+    wider = asdict(CONFIG) | values | {"model": {"layers": 2, "width": 128, "heads": 4, "inner": 128}}
+    with pytest.raises(ValueError, match=r"another shape: .* is \(.*64.*\) there and \(.*128.*\) here"):
+        Run(from_dict(wider), tmp_path / "wider")
+
+
+def test_several_processes_train_one_model(tmp_path: Path, tokenizer_folder: Path) -> None:
+    """Two processes on this machine's processor: one model, twice the tokens a step, different data."""
+    values = asdict(CONFIG) | {"optimizer": {"tokens": 20_000, "warmup_steps": 10}}
+    (tmp_path / "run").mkdir()
+    shutil.copytree(tokenizer_folder, tmp_path / "run" / "tokenizer")
+    (tmp_path / "two.py").write_text(
+        "import sys, json, torch\n"
+        "from pathlib import Path\n"
+        "from metatok.reader.config import from_dict\n"
+        "from metatok.reader.train import Run\n"
+        f"run = Run(from_dict(json.loads({json.dumps(values)!r})), Path(sys.argv[1]))\n"
+        "run.train()\n"
+        "weights = [p.double().sum().item() for p in run.model.parameters()]\n"
+        "out = [run.supply.place.pool, run.steps, run.tokens, weights]\n"
+        "(Path(sys.argv[1]) / f'{run.processes.process_index}.json').write_text(json.dumps(out))\n"
+    )
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [sys.executable, *launch, str(tmp_path / "two.py"), str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (json.loads((tmp_path / "run" / f"{i}.json").read_text()) for i in range(2))
+    assert first[1:] == second[1:]
+    assert first[2] >= 20_000
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert [place["orders"][0][0] % 2 for place in state["places"]] == [0, 1]
+    with pytest.raises(ValueError, match="has 2 processes; resume it with as many"):
+        Run(from_dict(values), tmp_path / "run")
+
+
+def test_muon_is_torchs(tokenizer_folder: Path) -> None:
+    """Ten steps of ours and of `torch.optim.Muon`, which iterates in bfloat16, are as near as bfloat16 allows."""
+    torch.manual_seed(0)
+    starts = [torch.randn(24, 24), torch.randn(16, 40), torch.randn(40, 16), torch.randn(24, 24)]
+    ours, theirs = ([torch.nn.Parameter(s.clone()) for s in starts] for _ in range(2))
+    a = Muon(ours, lr=0.01, weight_decay=0.05)
+    b = torch.optim.Muon(theirs, lr=0.01, weight_decay=0.05, adjust_lr_fn="match_rms_adamw")
+    for _ in range(10):
+        for p, q in zip(ours, theirs, strict=True):
+            p.grad = torch.randn_like(p)
+            q.grad = p.grad.clone()
+        a.step()
+        b.step()
+    for start, p, q in zip(starts, ours, theirs, strict=True):
+        moved = (q - start).norm()
+        assert moved > 0
+        assert (p - q).norm() < 0.03 * moved
+    with pytest.raises(ValueError, match=r"matrices, not a parameter of shape \(3,\)"):
+        Muon([torch.nn.Parameter(torch.zeros(3))], lr=0.1)
 
 
 def test_learning_rate_warms_up_and_falls() -> None:

@@ -1,9 +1,9 @@
 """The page: paste a prompt, see what repeats, what is left of it and what that saves.
 
 `build()` makes the page, `launch()` serves it; everything happens on the machine that serves it. The rooms:
-`explore.py` the page's components and events, `page.py` what holds them, `run.py` from text to result, `cards.py`
-the numbers, `examples.py` the prepared texts, `theme.py` how it looks. The token view and the charts are in
-`metatok.views`.
+`explore.py` and `ask.py` the two parts, each with its components and events, `page.py` what holds them, `run.py` from
+text to result, `cards.py` the numbers, `examples.py` the prepared texts, `theme.py` how it looks. The token view and
+the charts are in `metatok.views`.
 
 Importing this package imports neither gradio nor a tokenizer.
 """
@@ -17,6 +17,13 @@ import metatok
 
 __all__ = ["LaunchError", "build", "launch"]
 
+HEADER = """
+<h1>metatok</h1>
+<p>A prompt says many things more than once. metatok gives each repeated phrase a short name, such as
+<span class="m">m7</span>, writes the phrase down one time, and uses the name from then on. Fewer tokens, cheaper
+attention, and nothing is lost: the text can be rebuilt exactly.</p>
+"""
+
 TITLE = "metatok: prompts without the repetition"
 DEFAULT_PORT = 7860
 
@@ -26,7 +33,7 @@ class LaunchError(RuntimeError):
 
 
 def build() -> Any:
-    """The page as a `gradio.Blocks`, with its endpoint `compress`; an example is compressed in it already.
+    """The page as a `gradio.Blocks`, with its endpoints `compress` and `ask`; an example is compressed in it already.
 
     Serve it with `launch`, which brings theme and style; `gradio.Blocks.launch` alone shows it unstyled.
 
@@ -35,11 +42,20 @@ def build() -> Any:
     """
     _port_from_environment()
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    import gradio as gr
+
+    from metatok.demo.ask import ask_part
     from metatok.demo.explore import explore
     from metatok.demo.page import Page
 
     with Page(title=TITLE, analytics_enabled=False) as page:
-        explore()
+        gr.HTML(HEADER, elem_id="header")
+        with gr.Tabs():
+            with gr.Tab("Explore", id="explore", elem_id="explore-tab"):
+                explore()
+            with gr.Tab("Ask", id="ask", elem_id="ask-tab") as tab:
+                warm = ask_part()
+        tab.select(warm, None, None, api_visibility="private", show_progress="hidden")
     return page
 
 

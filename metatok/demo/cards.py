@@ -17,7 +17,8 @@ def summary_html(summary: Mapping[str, Any], architecture: Architecture) -> str:
 
     >>> from metatok.compute import PRESETS
     >>> numbers = {"original_tokens": 1000, "compressed_tokens": 730, "dictionary_tokens": 40, "saving": 0.27,
-    ...            "quadratic_saving": 0.4671, "exact": True, "round_trip_text": True, "change": None}
+    ...            "quadratic_saving": 0.4671, "bound": 600, "saving_of_possible": 0.675,
+    ...            "exact": True, "round_trip_text": True, "change": None}
     >>> "27.0 %" in summary_html(numbers, PRESETS["Llama-3.1-8B"])
     True
     """
@@ -33,6 +34,14 @@ def summary_html(summary: Mapping[str, Any], architecture: Architecture) -> str:
             "tokens",
         ),
         _number(_percent(summary["saving"]), "of the tokens saved", "the dictionary is counted", "saving"),
+        _number(
+            "—" if summary["saving_of_possible"] is None else _percent(summary["saving_of_possible"]),
+            "of what any grammar could save at most",
+            "nothing can be saved here"
+            if summary["saving_of_possible"] is None
+            else f"none has fewer than {summary['bound']:,} tokens (LZ77)",
+            "possible",
+        ),
         _number(
             _percent(summary["quadratic_saving"]),
             "of the quadratic part saved",

@@ -1,4 +1,4 @@
-"""The page's components and events. What is shown is made elsewhere, by pure functions; this file wires it."""
+"""The Explore part: its components and events. What is shown is made elsewhere, by pure functions."""
 
 from __future__ import annotations
 
@@ -35,12 +35,6 @@ DEFAULT_ARCHITECTURE = "Llama-3.1-8B"
 
 OUTPUTS = ("message", "summary", "view", "lengths", "compute", "numbers")
 
-HEADER = """
-<h1>metatok</h1>
-<p>A prompt says many things more than once. metatok gives each repeated phrase a short name, such as
-<span class="m">m7</span>, writes the phrase down one time, and uses the name from then on. Fewer tokens, cheaper
-attention, and nothing is lost: the text can be rebuilt exactly.</p>
-"""
 EMPTY = "There is no text yet. Paste one, or take an example."
 BUG = "Something went wrong here, which is not your text's fault. The server's log says what; your text is kept."
 
@@ -77,7 +71,7 @@ def _answer(text: str, tokenizer: str, method: str, meta_tokens: int | None) -> 
 
 
 def explore() -> None:
-    """The page, inside a `gradio.Blocks` context."""
+    """The components and events, inside a `gradio.Blocks` context."""
     prepared = examples()
     text = prepared[0].text if prepared else ""
     try:
@@ -85,7 +79,6 @@ def explore() -> None:
     except Refused as error:
         first = {**dict.fromkeys(OUTPUTS), "message": message_html(str(error))}
 
-    gr.HTML(HEADER, elem_id="header")
     with gr.Row(elem_id="examples"):
         buttons = [gr.Button(example.title, size="sm", min_width=0) for example in prepared]
     about = gr.HTML(about_html(prepared[0]) if prepared else "", elem_id="example-about")

@@ -1,4 +1,36 @@
 """The reader: a small language model that answers from raw and from compressed prompts, and its training.
 
-Needs the extra `train` (torch, transformers); `import metatok` alone loads none of it.
+    reader = metatok.reader.Reader.from_pretrained()
+    for piece in reader.ask(prompt, question, method="inline"):
+        print(piece, end="", flush=True)
+
+Needs the extra `train` (torch, transformers); `import metatok.reader` alone loads none of it.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from metatok.reader.folders import ReaderError as ReaderError
+    from metatok.reader.folders import bundled as bundled
+    from metatok.reader.generate import Answer as Answer
+    from metatok.reader.generate import Reader as Reader
+    from metatok.reader.generate import Statistics as Statistics
+
+_HOME = {
+    "Answer": "generate",
+    "Reader": "generate",
+    "ReaderError": "folders",
+    "Statistics": "generate",
+    "bundled": "folders",
+}
+
+__all__ = ["Answer", "Reader", "ReaderError", "Statistics", "bundled"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'metatok.reader' has no attribute {name!r}")
+    value = getattr(import_module(f"metatok.reader.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

@@ -61,9 +61,10 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    bf16: bool = True
+    start_from: str = ""  # folder of an exported reader to go on from; empty: from nothing
     compile: bool = True
     threads: int = 1
+    workers: int = 0  # processes that make examples beside the training; 0: it makes them itself
     evaluate_minutes: float = 6.0
     checkpoint_minutes: float = 3.0
     evaluate_prompts: int = 60  # of each task, each with five questions in three forms

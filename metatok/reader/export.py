@@ -58,7 +58,7 @@ def load_checkpoint(run: Path) -> LeanLlama:
     Raises:
         FileNotFoundError: the run has no checkpoint yet.
     """
-    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    state = torch.load(run / "checkpoint.pt", weights_only=True, map_location="cpu")
     weights = state["model"]
     model = LeanLlama(from_dict(state["config"]).model, len(weights["embed_tokens.weight"]))
     model.load_state_dict(weights)
@@ -72,6 +72,29 @@ def load_phrases(folder: Path, width: int) -> PhraseEmbedding:
     phrases = PhraseEmbedding(width)
     phrases.load_state_dict({k: v.float() for k, v in load_file(folder / PHRASE_FILE).items()})
     return phrases.eval()
+
+
+def load_exported(model: LeanLlama, folder: Path) -> None:
+    """Fill a model with the weights of an exported reader, to train it on.
+
+    Raises:
+        ValueError: the reader has another shape.
+    """
+    from safetensors.torch import load_file
+
+    weights: dict[str, torch.Tensor] = {}
+    for file in sorted(folder.glob("model*.safetensors")):
+        weights |= {k.removeprefix("model."): v.float() for k, v in load_file(file).items() if k != "lm_head.weight"}
+    weights |= {f"phrases.{k}": v.float() for k, v in load_file(folder / PHRASE_FILE).items()}
+    own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    there = {name: tuple(value.shape) for name, value in weights.items()}
+    if own != there:
+        wrong = next(name for name in sorted(own.keys() | there.keys()) if own.get(name) != there.get(name))
+        raise ValueError(
+            f"the reader in {folder} has another shape: {wrong} is {there.get(wrong)} there and {own.get(wrong)} here;"
+            " set [model] as its config.json says"
+        )
+    model.load_state_dict(weights)
 
 
 def export(run: Path, folder: Path) -> None:

@@ -59,7 +59,7 @@ def right_answers(model: LeanLlama, items: Sequence[Item], dtype: torch.dtype) -
     results: list[list[bool]] = []
     for examples in cut([item.example for item in items], BATCH_TOKENS):
         batch = pack(examples)
-        right = (model.at(batch, dtype).argmax(-1) == torch.from_numpy(batch.target)).numpy()
+        right = model.at(batch, dtype).argmax(-1).cpu().numpy() == batch.target
         row, column = np.divmod(batch.where + 1, batch.ids.shape[1])
         segment = batch.segment[row, column]
         results += [

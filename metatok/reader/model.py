@@ -177,8 +177,10 @@ class LeanLlama(nn.Module):
 
     def at(self, batch: Batch, dtype: torch.dtype) -> Tensor:
         """Logits (k, vocabulary), float32, at the k places of a batch that the loss looks at."""
+        device = self.embed_tokens.weight.device
         ids, segment, position, phrases, where = (
-            torch.from_numpy(a) for a in (batch.ids, batch.segment, batch.position, batch.phrases, batch.where)
+            torch.from_numpy(a).to(device)
+            for a in (batch.ids, batch.segment, batch.position, batch.phrases, batch.where)
         )
         hidden = self(self.embed(ids, phrases), segment, position, dtype)
         return self.logits(hidden.flatten(0, 1)[where])

@@ -1,12 +1,14 @@
-"""Train the reader from nothing: one process, one cosine, checkpoints that a run resumes from bit for bit.
+"""Train the reader from nothing: one cosine, checkpoints that a run resumes from bit for bit.
 
-    python -m metatok.reader.train CONFIG.toml FOLDER
+    metatok train CONFIG.toml FOLDER
+    torchrun --nproc-per-node 2 -m metatok.reader.train CONFIG.toml FOLDER    # on two GPUs
 
 FOLDER receives `config.json`, `tokenizer/`, `log.jsonl` (loss and held-out accuracy) and `checkpoint.pt`, written
 atomically every few minutes and when the run is told to stop. The same command goes on where the checkpoint is.
 
-Matrices are trained by Muon (Jordan et al. 2024), everything else by AdamW. The precision of the products is a setting:
-on CPUs with bf16 instructions (AMX, or AVX-512 BF16) bf16 is several times as fast as float32.
+Matrices are trained by Muon, everything else by AdamW, in bfloat16 where the processor has instructions for it (CUDA,
+AMX, AVX-512 BF16) and in float32 elsewhere, where it is several times as fast. Several processes train on different
+pools of examples and average their gradients (through Accelerate); what they hold stays the same to the bit.
 """
 
 from __future__ import annotations
@@ -20,22 +22,27 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object, reduce
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
 from metatok.reader.bpe import save_tokenizer, texts, train_bpe
 from metatok.reader.config import Config, OptimizerConfig, from_dict, load_config
-from metatok.reader.data import Batch, pool_of_batches
+from metatok.reader.data import Batch
+from metatok.reader.export import load_exported
 from metatok.reader.heldout import Item, accuracy, held_out
 from metatok.reader.mimetic import initialise
 from metatok.reader.model import LeanLlama
+from metatok.reader.muon import Muon
+from metatok.reader.supply import Place, Supply
 from metatok.tasks.base import get
 from metatok.tokenizer import MetaTokenizer
 
@@ -44,8 +51,9 @@ from metatok.tokenizer import MetaTokenizer
 
 def loss_of(model: LeanLlama, batch: Batch, dtype: torch.dtype) -> Tensor:
     """The weighted mean of the cross-entropy."""
-    losses = F.cross_entropy(model.at(batch, dtype), torch.from_numpy(batch.target), reduction="none")
-    weight = torch.from_numpy(batch.weight)
+    logits = model.at(batch, dtype)
+    losses = F.cross_entropy(logits, torch.from_numpy(batch.target).to(logits.device), reduction="none")
+    weight = torch.from_numpy(batch.weight).to(logits.device)
     return (losses * weight).sum() / weight.sum()
 
 
@@ -54,7 +62,7 @@ def make_optimizers(model: LeanLlama, config: OptimizerConfig) -> list[torch.opt
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and not n.startswith("embed_tokens")]
     rest = [p for n, p in model.named_parameters() if p.ndim != 2 or n.startswith("embed_tokens")]
     return [
-        torch.optim.Muon(matrices, lr=config.muon_lr, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw"),
+        Muon(matrices, lr=config.muon_lr, weight_decay=config.weight_decay),
         torch.optim.AdamW(rest, lr=config.adam_lr, betas=(0.9, 0.98), weight_decay=0.0),
     ]
 
@@ -70,19 +78,13 @@ def learning_rate(config: OptimizerConfig, step: int, tokens: int) -> float:
     return min(1.0, (step + 1) / config.warmup_steps) * cosine
 
 
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the processor multiplies it fast, else float32."""
+    fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
 # ---- a run
-
-
-@dataclass
-class Place:
-    """Where a run is in its data and its schedule."""
-
-    step: int = 0
-    tokens: int = 0
-    pool: int = 0  # number of the current pool of batches
-    pool_size: float = 0.0  # how large its prompts are, a share of the task's range
-    batch: int = 0  # how many batches of the pool are done
-    seconds: float = 0.0  # of training so far
 
 
 class Run:
@@ -91,41 +93,69 @@ class Run:
     def __init__(self, config: Config, folder: Path):
         torch.set_num_threads(config.threads)
         self.config, self.folder = config, folder
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "tokenizer" / "tokenizer.json").exists():
-            save_tokenizer(train_bpe(texts(config.seed)), folder / "tokenizer")
+        self.processes = PartialState(cpu=not torch.cuda.is_available())
+        self.device = self.processes.device
+        with self.processes.main_process_first():
+            self._prepare()
         self.tokenizer = MetaTokenizer.from_pretrained(folder / "tokenizer", local_only=True)
         self.tasks = [get(name) for name in config.data.tasks]
-        self.dtype = torch.bfloat16 if config.bf16 else torch.float32
+        self.dtype = fast_dtype(self.device)
         self.model = LeanLlama(config.model, self.tokenizer.vocab_size + self.tokenizer.codec.n_added)
-        initialise(self.model, torch.Generator().manual_seed(config.seed))
+        if config.start_from:
+            load_exported(self.model, Path(config.start_from))
+        else:
+            initialise(self.model, torch.Generator().manual_seed(config.seed))
+        self.model.to(self.device)
         if config.compile:
             for block in self.model.blocks:
                 block.compile(dynamic=True)
         self.optimizers = make_optimizers(self.model, config.optimizer)
-        self.place = Place()
-        self._batches: list[Batch] = []
-        self._held_out: list[Item] = []
+        self.steps = self.tokens = 0
+        self.seconds = 0.0
+        place = Place()
         if self.checkpoint.exists():
-            self._load()
-        else:
+            place = self._load()
+        elif self.processes.is_main_process:
             (folder / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
+        rank, ranks = self.processes.process_index, self.processes.num_processes
+        self.supply = Supply(self.tasks, self.tokenizer, config, place, rank, ranks)
+        self._held_out: list[Item] = []
+
+    def _prepare(self) -> None:
+        """The folder, with its tokenizer."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        target = self.folder / "tokenizer"
+        if (target / "tokenizer.json").exists():
+            return
+        if self.config.start_from:
+            MetaTokenizer.from_pretrained(self.config.start_from, local_only=True).save_pretrained(target)
+        else:
+            save_tokenizer(train_bpe(texts(self.config.seed)), target)
 
     @property
     def checkpoint(self) -> Path:
         return self.folder / "checkpoint.pt"
 
     @property
+    def progress(self) -> float:
+        """The share of the run that is done."""
+        return self.tokens / self.config.optimizer.tokens
+
+    @property
     def done(self) -> bool:
-        return self.place.tokens >= self.config.optimizer.tokens
+        return self.progress >= 1
 
     def save(self) -> None:
         """Write the checkpoint; it is either the old one or the new one, whenever the machine stops."""
+        places = gather_object([asdict(self.supply.place)])
+        if not self.processes.is_main_process:
+            return
         state = {
             "config": asdict(self.config),
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "place": asdict(self.place),
+            "counts": {"steps": self.steps, "tokens": self.tokens, "seconds": self.seconds},
+            "places": places,
         }
         fresh = self.checkpoint.with_suffix(".tmp")
         with fresh.open("wb") as file:
@@ -134,36 +164,22 @@ class Run:
             os.fsync(file.fileno())
         fresh.replace(self.checkpoint)
 
-    def _load(self) -> None:
-        state = torch.load(self.checkpoint, weights_only=True)
+    def _load(self) -> Place:
+        """Take up the checkpoint; where this process is in its data."""
+        state = torch.load(self.checkpoint, weights_only=True, map_location=self.device)
         self.model.load_state_dict(state["model"])
         for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(values)
-        self.place = Place(**state["place"])
-        if self.place.batch:
-            self._batches = self._pool()
-
-    def _pool(self) -> list[Batch]:
-        place = self.place
-        return pool_of_batches(
-            self.tasks, self.tokenizer, self.config.data, self.config.seed, place.pool, place.pool_size
-        )
-
-    def _next_batch(self) -> Batch:
-        place = self.place
-        if place.batch == len(self._batches):
-            if self._batches:
-                place.pool += 1
-            progress = place.tokens / self.config.optimizer.tokens
-            place.pool_size = min(1.0, progress / self.config.data.full_size_at)
-            self._batches, place.batch = self._pool(), 0
-        place.batch += 1
-        return self._batches[place.batch - 1]
+        self.steps, self.tokens, self.seconds = (state["counts"][k] for k in ("steps", "tokens", "seconds"))
+        places = state["places"]
+        if len(places) != self.processes.num_processes:
+            raise ValueError(f"this run has {len(places)} processes; resume it with as many")
+        return Place(**places[self.processes.process_index])
 
     def step(self) -> float:
-        """One update; the loss before it."""
-        batch = self._next_batch()
-        factor = learning_rate(self.config.optimizer, self.place.step, self.place.tokens)
+        """One update; the loss before it, of this process's batch."""
+        batch = self.supply.next(self.progress)
+        factor = learning_rate(self.config.optimizer, self.steps, self.tokens)
         for optimizer, lr in zip(
             self.optimizers, (self.config.optimizer.muon_lr, self.config.optimizer.adam_lr), strict=True
         ):
@@ -171,61 +187,82 @@ class Run:
                 group["lr"] = lr * factor
         loss = loss_of(self.model, batch, self.dtype)
         loss.backward()
+        tokens = batch.tokens
+        if self.processes.num_processes > 1:
+            for parameter in self.model.parameters():
+                parameter.grad = reduce(parameter.grad, "mean")
+            tokens = int(reduce(torch.tensor(tokens, device=self.device), "sum"))
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimizer.clip)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        self.place.step += 1
-        self.place.tokens += batch.tokens
+        self.steps += 1
+        self.tokens += tokens
         return loss.item()
 
     def evaluate(self) -> dict[str, float]:
-        """Held-out accuracy, see `accuracy`."""
+        """Held-out accuracy, see `accuracy`; the main process measures it."""
+        if not self.processes.is_main_process:
+            return {}
         if not self._held_out:
             self._held_out = held_out(self.tasks, self.tokenizer, self.config.data, self.config.evaluate_prompts)
         return accuracy(self.model, self._held_out, self.dtype)
 
     def log(self, **values: Any) -> None:
         """Append one line to `log.jsonl`."""
-        place = self.place
-        entry = {"step": place.step, "tokens": place.tokens, "minutes": round(place.seconds / 60, 2)} | values
+        if not self.processes.is_main_process:
+            return
+        entry = {"step": self.steps, "tokens": self.tokens, "minutes": round(self.seconds / 60, 2)} | values
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
     def train(self) -> None:
         """Train to the end of the cosine, or until told to stop (SIGTERM, SIGINT)."""
-        config, place = self.config, self.place
-        evaluated = saved = place.seconds
+        config = self.config
+        evaluated = saved = self.seconds
         losses: list[float] = []
         shown: dict[str, float] = {}
         with (
             _stopping() as stop,
             tqdm(
-                total=config.optimizer.tokens, initial=place.tokens, unit="tok", unit_scale=True, mininterval=5
+                total=config.optimizer.tokens,
+                initial=self.tokens,
+                unit="tok",
+                unit_scale=True,
+                mininterval=5,
+                disable=not self.processes.is_main_process,
             ) as bar,
         ):
-            while not self.done and not stop:
-                began, before = time.perf_counter(), place.tokens
+            while not self.done and not self._agree(bool(stop)):
+                began, before = time.perf_counter(), self.tokens
                 losses.append(self.step())
-                place.seconds += time.perf_counter() - began
-                bar.update(place.tokens - before)
-                if place.step % 100 == 0:
+                self.seconds += self._agree(time.perf_counter() - began)
+                bar.update(self.tokens - before)
+                if self.steps % 100 == 0:
                     mean = sum(losses) / len(losses)
                     losses.clear()
-                    self.log(loss=round(mean, 4), size=round(place.pool_size, 3))
+                    self.log(loss=round(mean, 4), size=round(self.supply.place.size, 3))
                     bar.set_postfix(
                         loss=f"{mean:.3f}", **{k: shown[k] for k in ("raw", "ltsc", "inline") if k in shown}
                     )
-                if place.seconds - evaluated >= 60 * config.evaluate_minutes:
-                    evaluated = place.seconds
+                if self.seconds - evaluated >= 60 * config.evaluate_minutes:
+                    evaluated = self.seconds
                     shown = self.evaluate()
                     self.log(held_out=shown)
-                if place.seconds - saved >= 60 * config.checkpoint_minutes:
-                    saved = place.seconds
+                if self.seconds - saved >= 60 * config.checkpoint_minutes:
+                    saved = self.seconds
                     self.save()
         self.save()
         if self.done:
             self.log(held_out=self.evaluate(), done=True)
+
+    def _agree(self, value: Any) -> Any:
+        """What the main process says, so that all do the same."""
+        if self.processes.num_processes == 1:
+            return value
+        said = [value]
+        broadcast_object_list(said)
+        return said[0]
 
 
 @contextmanager
@@ -254,7 +291,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     resumes = (options.folder / "checkpoint.pt").exists()
     config = from_dict(json.loads(saved.read_text(encoding="utf-8"))) if resumes else load_config(options.config)
     run = Run(config, options.folder)
-    run.train()
+    try:
+        run.train()
+    finally:
+        run.supply.close()
     return 0 if run.done else 1
 
 

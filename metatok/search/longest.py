@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from metatok.grammar import Grammar
-from metatok.repeats import find_repeats, rank_symbols
+from metatok.repeats import find_repeats, number_symbols
 
 Int32 = NDArray[np.int32]
 
@@ -28,18 +28,19 @@ def search_longest(ids: Int32, walls: NDArray[np.bool_], vocab_size: int) -> Gra
         ids: shape (n,), tokens below `vocab_size`.
         walls: shape (n,), True where a token must stay raw.
     """
-    repeats = find_repeats(rank_symbols(ids, walls))
-    sa, rank, depth, parent, lo, hi, first, last = repeats
-    rule_at, first_at, lengths = _longest(sa, rank, depth, parent, lo, hi, first, last)
+    text, names = number_symbols(ids)
+    text[walls] = 0
+    rule_at, first_at, lengths = _longest(text, len(names) - 1)
     return Grammar.from_cover(ids, vocab_size, rule_at, first_at, lengths)
 
 
 @njit(cache=True, nogil=True)
-def _longest(sa, rank, depth, parent, lo, hi, first, last):
-    n = len(sa)
+def _longest(text, top):
+    n = len(text)
+    sa, rank, depth, parent, lo, hi, first, last = find_repeats(text, top, 2)  # N·K > 1 + N + K is (N−1)(K−1) > 2
     m = len(depth)
     covered = np.zeros(n, dtype=np.bool_)
-    alive = np.arange(n + 1, dtype=np.int32)  # over suffix ranks: the next one whose token is not covered
+    alive = np.arange(len(sa) + 1, dtype=np.int32)  # over suffix ranks: the next one whose token is not covered
     rule_at = np.full(n, -1, dtype=np.int32)  # the rule whose occurrence begins here
     first_at = np.empty(n // 2 + 1, dtype=np.int32)
     lengths = np.empty(n // 2 + 1, dtype=np.int32)
@@ -90,7 +91,8 @@ def _longest(sa, rank, depth, parent, lo, hi, first, last):
                     rule_at[p] = rules
                     for q in range(p, end):
                         covered[q] = True
-                        alive[rank[q]] = rank[q] + 1
+                        if rank[q] >= 0:
+                            alive[rank[q]] = rank[q] + 1
                 rules += 1
             if length - 1 > parent[j] and length > 2:
                 after[j] = head[length - 1]
@@ -135,7 +137,7 @@ def _payable(longest, floor, lo, hi, sa, covered, alive, scratch):
 
 @njit(cache=True, nogil=True)
 def _two_apart(length, lo, hi, sa, covered, alive):
-    low = len(sa)
+    low = len(covered)
     high = -1
     r = _next_alive(alive, lo)
     while r <= hi:
@@ -151,7 +153,7 @@ def _two_apart(length, lo, hi, sa, covered, alive):
 
 @njit(cache=True, nogil=True)
 def _first_free(length, lo, hi, sa, covered, alive):
-    low = len(sa)
+    low = len(covered)
     r = _next_alive(alive, lo)
     while r <= hi:
         if sa[r] < low and not covered[sa[r] + length - 1]:

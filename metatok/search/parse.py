@@ -15,7 +15,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from metatok.grammar import Grammar
-from metatok.repeats import find_lcp, interval_tree, rank_symbols, suffix_array
+from metatok.repeats import find_lcp, interval_tree, number_symbols
+from metatok.suffixes import sort_suffixes
 
 Int32 = NDArray[np.int32]
 
@@ -29,11 +30,12 @@ class Parser:
     """
 
     def __init__(self, ids: Int32, walls: NDArray[np.bool_]):
-        ranks = rank_symbols(ids, walls)
+        text, names = number_symbols(ids)
+        text[walls] = 0
         self.ids = ids
-        self.sa = suffix_array(ranks)
-        _, lcp = find_lcp(ranks, self.sa)
-        self.depth, self.lo, self.hi, _, self.parent, self.leaf_parent = interval_tree(self.sa, lcp)
+        self.sa, rank = sort_suffixes(text, len(names) - 1)
+        lcp = find_lcp(text, self.sa, rank)
+        self.depth, self.lo, self.hi, _, self.parent, self.leaf_parent = interval_tree(self.sa, lcp, len(text))
 
     def parse(self, grammar: Grammar, nested: bool) -> Grammar:
         """The smallest grammar of the sequence whose phrases are among those of `grammar`; unused ones are gone.

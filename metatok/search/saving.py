@@ -9,23 +9,25 @@ end rules that no longer pay are written out again. `metatok.reference.biggest_s
 With N symbols and K occurrences a phrase saves (N−1)(K−1) − overhead ids: overhead is 2 where a dictionary stands in
 front (a phrase is written once more, behind its meta-token) and 1 where the first use defines.
 
-A heap holds what each phrase could save at most. Tokens are only ever taken, so savings only fall, and a phrase whose
-saving was counted anew and is still the greatest is the right one (lazy greedy evaluation).
+Each phrase waits in the bucket of what it could save at most. Tokens are only ever taken, so savings only fall: a
+phrase that is counted anew when its bucket comes up and still saves as much is the right one (lazy greedy evaluation);
+one that saves less moves down.
 """
 
 from __future__ import annotations
-
-import heapq
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from metatok.grammar import Grammar, prune
-from metatok.repeats import find_repeats, rank_symbols, sort_positions
+from metatok.repeats import find_repeats, number_symbols
+from metatok.suffixes import sort_keys
 
 Int32 = NDArray[np.int32]
 Walls = NDArray[np.bool_]
+
+ALL_ROUNDS = 1 << 30
 
 # A round stops when it has looked at occurrences and their tokens this many times per symbol, and the next one starts
 # on the shorter sequence. Natural text needs 2 to 6; without the bound a run such as [0] * n reads n overlapping
@@ -33,10 +35,8 @@ Walls = NDArray[np.bool_]
 WORK_PER_SYMBOL = 32
 LEAST_WORK = 1 << 18
 
-BREAK = -1  # stands between body and phrases in the sequence of a round; always a wall
 
-
-def search_saving(grammar: Grammar, walls: Walls, *, nested: bool, overhead: int) -> Grammar:
+def search_saving(grammar: Grammar, walls: Walls, *, nested: bool, overhead: int, rounds: int = ALL_ROUNDS) -> Grammar:
     """The grammar with all further phrases that pay, new rules in the order in which they were found.
 
     Args:
@@ -44,171 +44,249 @@ def search_saving(grammar: Grammar, walls: Walls, *, nested: bool, overhead: int
         walls: shape (n,) for a sequence of n tokens, True where a token must stay raw.
         nested: whether a phrase may contain meta-tokens.
         overhead: 2 or 1, see above.
+        rounds: after how many rounds to stop at the latest.
     """
-    base, rules = grammar.base, grammar.rules
-    symbols = grammar.body
-    walls = grammar.in_body(walls)
-    if nested:  # look into the phrases, too
-        phrases = _behind_breaks(grammar.phrases, grammar.starts)
-        symbols = np.concatenate((symbols, phrases))
-        walls = np.concatenate((walls, phrases == BREAK))
-    else:
-        walls |= symbols >= base
-    flat_phrases: list[Int32] = [grammar.phrases]
-    flat_lengths: list[NDArray[np.integer]] = [grammar.lengths()]
-    while True:
-        rule_at, first_at, lengths = _search_round(symbols, walls, overhead)
+    symbols, breaks = _lay_out(grammar.body, grammar.phrases, grammar.starts)
+    text, names = number_symbols(symbols)
+    body = text[: len(grammar.body)]
+    body[grammar.in_body(walls)] *= -1
+    if not nested:
+        body[grammar.body >= grammar.base] *= -1
+        text[len(body) :] *= -1
+    text[breaks] = 0
+    top = len(names) - 1
+    text, rules = _search(text, top, nested, overhead, rounds)
+    found = _split(text, top, names, grammar.base + grammar.rules, grammar.rules + rules)
+    return prune(Grammar(grammar.base, *found), overhead)
+
+
+# In the kernels a sequence is a body and the phrases of its rules, a 0 in front of each. Symbols are numbers from 1 up,
+# new rules follow the symbols that were there. A symbol that must stay as it is, a wall, is negative.
+
+
+@njit(cache=True, nogil=True)
+def _search(text, top, nested, overhead, rounds):
+    """Round after round; returns the sequence with new rules top + 1, top + 2, … and how many there are."""
+    rules = 0
+    for _ in range(rounds):
+        sa, _, depth, _, lo, hi, first, last = find_repeats(text, top + rules, overhead)
+        rule_at, first_at, lengths = _take_biggest(len(text), sa, depth, lo, hi, first, last, overhead)
         if len(lengths) == 0:
             break
-        phrases = _read(symbols, first_at, lengths)
-        symbols, walls = _replace(symbols, walls, rule_at, lengths, base + rules, not nested)
-        if nested:
-            phrases = _behind_breaks(phrases, _starts(lengths))
-            symbols = np.concatenate((symbols, phrases))
-            walls = np.concatenate((walls, phrases == BREAK))
-        else:
-            flat_phrases.append(phrases)
-            flat_lengths.append(lengths)
+        text = _replace(text, rule_at, first_at, lengths, top + rules + 1, nested)
         rules += len(lengths)
-    if nested:
-        found = _split(symbols, base)
-    else:
-        found = Grammar(base, symbols, np.concatenate(flat_phrases), _starts(*flat_lengths))
-    return prune(found, overhead)
-
-
-def _search_round(symbols: Int32, walls: Walls, overhead: int) -> tuple[Int32, Int32, Int32]:
-    """What one round takes: the rule that begins at each position or -1, where each rule can be read, its length."""
-    repeats = find_repeats(rank_symbols(symbols, walls))
-    work = max(LEAST_WORK, WORK_PER_SYMBOL * len(symbols))
-    return _take_biggest(repeats.sa, repeats.depth, repeats.lo, repeats.hi, repeats.first, repeats.last, overhead, work)
-
-
-def _split(symbols: Int32, base: int) -> Grammar:
-    """Body and phrases, each phrase behind a BREAK, as a grammar."""
-    breaks = np.append(np.flatnonzero(symbols == BREAK), len(symbols))
-    starts = _starts(np.diff(breaks) - 1)
-    behind = symbols[breaks[0] :]
-    return Grammar(base, symbols[: breaks[0]], behind[behind != BREAK], starts)
-
-
-def _starts(*lengths: NDArray[np.integer]) -> NDArray[np.int64]:
-    return np.concatenate(([0], *lengths)).cumsum(dtype=np.int64)
+    return text, rules
 
 
 @njit(cache=True, nogil=True)
-def _read(symbols, first_at, lengths):
-    """The phrases of new rules one after the other."""
-    out = np.empty(lengths.sum(), dtype=np.int32)
-    size = 0
-    for k in range(len(lengths)):
-        for i in range(lengths[k]):
-            out[size] = symbols[first_at[k] + i]
-            size += 1
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _behind_breaks(phrases, starts):
-    """Phrases one after the other, a BREAK in front of each."""
+def _lay_out(body, phrases, starts):
+    """The body and, each behind a 0, the phrases; and where these zeros are."""
     rules = len(starts) - 1
-    out = np.empty(len(phrases) + rules, dtype=np.int32)
+    out = np.empty(len(body) + len(phrases) + rules, dtype=np.int32)
+    breaks = np.empty(rules, dtype=np.int64)
+    out[: len(body)] = body
+    size = len(body)
     for k in range(rules):
-        out[starts[k] + k] = BREAK
-        for q in range(starts[k], starts[k + 1]):
-            out[q + k + 1] = phrases[q]
-    return out
+        breaks[k] = size
+        out[size] = 0
+        length = starts[k + 1] - starts[k]
+        out[size + 1 : size + 1 + length] = phrases[starts[k] : starts[k + 1]]
+        size += 1 + length
+    return out, breaks
 
 
 @njit(cache=True, nogil=True)
-def _replace(symbols, walls, rule_at, lengths, number, rules_are_walls):
-    """Put symbol `number` + k where an occurrence of rule k begins; the rest of the occurrence goes."""
-    n = len(symbols)
-    out = np.empty(n, dtype=np.int32)
-    out_walls = np.empty(n, dtype=np.bool_)
+def _split(text, top, names, first_new, rules):
+    """Body, phrases and their starts, in symbols of a grammar again."""
+    starts = np.empty(rules + 1, dtype=np.int64)
+    out = np.empty(len(text), dtype=np.int32)
+    body = len(text)
+    size = 0
+    found = 0
+    for i in range(len(text)):
+        s = abs(text[i])
+        if s == 0:
+            if found == 0:
+                body = size
+            starts[found] = size - body
+            found += 1
+        else:
+            out[size] = names[s] if s <= top else first_new + (s - top - 1)
+            size += 1
+    if found == 0:
+        body = size
+    starts[found] = size - body
+    return out[:body].copy(), out[body:size].copy(), starts
+
+
+@njit(cache=True, nogil=True)
+def _replace(text, rule_at, first_at, lengths, number, nested):
+    """Put symbol `number` + k where an occurrence of rule k begins, and the new phrases behind everything."""
+    n = len(text)
+    sign = 1 if nested else -1  # without nesting, rules and their phrases are walls
+    out = np.empty(n + len(lengths), dtype=np.int32)  # an occurrence is longer than its rule, so all phrases fit
     size = 0
     i = 0
     while i < n:
         k = rule_at[i]
         if k >= 0:
-            out[size] = number + k
-            out_walls[size] = rules_are_walls
+            out[size] = sign * (number + k)
             i += lengths[k]
         else:
-            out[size] = symbols[i]
-            out_walls[size] = walls[i]
+            out[size] = text[i]
             i += 1
         size += 1
-    return out[:size].copy(), out_walls[:size].copy()
+    for k in range(len(lengths)):
+        out[size] = 0
+        for i in range(lengths[k]):
+            out[size + 1 + i] = sign * text[first_at[k] + i]
+        size += 1 + lengths[k]
+    return out[:size].copy()
 
 
 @njit(cache=True, nogil=True)
-def _take_biggest(sa, depth, lo, hi, first, last, overhead, work):
-    n = len(sa)
+def _take_biggest(n, sa, depth, lo, hi, first, last, overhead):
+    """What one round takes: the rule that begins at each position or -1, where each rule can be read, its length."""
     covered = np.zeros(n, dtype=np.bool_)
     rule_at = np.full(n, -1, dtype=np.int32)
     first_at = np.empty(n // 2 + 1, dtype=np.int32)
     lengths = np.empty(n // 2 + 1, dtype=np.int32)
     rules = 0
     left = n  # tokens not covered
+    work = max(LEAST_WORK, WORK_PER_SYMBOL * n)
 
-    # Entries: (-saving, first position, phrase). Deeper LCP intervals have smaller numbers: of equals the longer wins.
-    heap = [(np.int64(0), np.int64(0), np.int64(0)) for _ in range(0)]
-    for j in range(len(depth)):
-        most = min(hi[j] - lo[j] + 1, (last[j] - first[j]) // depth[j] + 1)
-        saving = np.int64(depth[j] - 1) * (most - 1) - overhead
-        if saving > 0:
-            heap.append((-saving, np.int64(first[j]), np.int64(j)))
-    heapq.heapify(heap)
+    phrases = _by_first_place(n, depth, lo, hi, first, last, overhead)
+    waiting = len(phrases)
+    most = np.int64(0)
+    widest = 0
+    for j in phrases:
+        most = max(most, _at_most(j, depth, lo, hi, first, last, overhead))
+        widest = max(widest, hi[j] - lo[j] + 1)
+    head = np.full(most + 1, -1, dtype=np.int32)  # head[s]: the first phrase that may save s
+    after = np.empty(waiting, dtype=np.int32)  # the next one in the same bucket
+    for e in range(waiting - 1, -1, -1):
+        s = _at_most(phrases[e], depth, lo, hi, first, last, overhead)
+        after[e] = head[s]
+        head[s] = e
 
-    where = np.empty(n, dtype=np.int32)
+    size = max(widest, waiting)
+    batch = np.empty(waiting, dtype=np.int64)
+    where = np.empty(widest, dtype=np.int64)
+    spare = np.empty(size, dtype=np.int64)
     best = np.int64(-1)  # before the first rule: the phrase of the greatest saving counted so far
     best_saving = np.int64(0)
-    while len(heap) > 0 and left >= 4:
-        if work > 0:
-            _, begin, j = heapq.heappop(heap)
-        elif rules == 0 and best >= 0:  # never end a round with nothing
-            begin, j = np.int64(first[best]), best
-        else:
-            break
-        length = np.int64(depth[j])
-        count = 0
-        for r in range(lo[j], hi[j] + 1):
-            p = sa[r]
-            if not covered[p] and not covered[p + length - 1]:
-                where[count] = p
-                count += 1
-        work -= hi[j] - lo[j] + 1
-        sort_positions(where, count)
-        uses = 0
-        end = np.int64(0)  # no occurrence may begin before this position
-        for i in range(count):
-            p = where[i]
-            if p < end:
+    for saving in range(most, 0, -1):
+        count = _in_bucket(head[saving], after, batch, spare)
+        for b in range(count):
+            if work <= 0 or left < 4:
+                break
+            e = batch[b] >> 32
+            j = phrases[e]
+            length = np.int64(depth[j])
+            uses = _free(length, lo[j], hi[j], sa, covered, where)
+            work -= hi[j] - lo[j] + 1
+            now = (length - 1) * (uses - 1) - overhead
+            if now >= saving:
+                uses, looked_at = _apart(length, uses, covered, where, spare)
+                work -= looked_at
+                now = (length - 1) * (uses - 1) - overhead
+            if now < saving:
+                if now > 0:
+                    after[e] = head[now]
+                    head[now] = e
+                    if rules == 0 and now > best_saving:
+                        best, best_saving = j, now
                 continue
-            q = p + 1
-            while q < p + length and not covered[q]:
-                q += 1
-            work -= q - p
-            end = q  # behind the occurrence, or at the covered token that every window from here to there would hold
-            if q == p + length:
-                where[uses] = p
-                uses += 1
-        saving = (length - 1) * (uses - 1) - overhead
-        if saving <= 0:
-            continue
-        entry = (-saving, begin, j)
-        if work > 0 and len(heap) > 0 and heap[0] < entry:
-            heapq.heappush(heap, entry)
-            if rules == 0 and saving > best_saving:
-                best, best_saving = j, saving
-            continue
-        first_at[rules] = where[0]
-        lengths[rules] = length
-        for i in range(uses):
-            rule_at[where[i]] = rules
-            for q in range(where[i], where[i] + length):
-                covered[q] = True
-        left -= uses * length
+            _take(rules, length, uses, covered, where, rule_at, first_at, lengths)
+            left -= uses * length
+            rules += 1
+    if rules == 0 and best >= 0:  # the work was spent on counting: never end a round with nothing
+        length = np.int64(depth[best])
+        uses = _free(length, lo[best], hi[best], sa, covered, where)
+        uses, _ = _apart(length, uses, covered, where, spare)
+        _take(rules, length, uses, covered, where, rule_at, first_at, lengths)
         rules += 1
     return rule_at, first_at[:rules].copy(), lengths[:rules].copy()
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _at_most(j, depth, lo, hi, first, last, overhead):
+    """What phrase j can save at most."""
+    places = min(hi[j] - lo[j] + 1, (last[j] - first[j]) // depth[j] + 1)
+    return np.int64(depth[j] - 1) * (places - 1) - overhead
+
+
+@njit(cache=True, nogil=True)
+def _by_first_place(n, depth, lo, hi, first, last, overhead):
+    """The phrases that may pay in the order of their first places, of equals the longer one first."""
+    place = np.zeros(n + 1, dtype=np.int32)
+    for j in range(len(depth)):
+        if _at_most(j, depth, lo, hi, first, last, overhead) > 0:
+            place[first[j] + 1] += 1
+    for p in range(n):
+        place[p + 1] += place[p]
+    phrases = np.empty(place[n], dtype=np.int32)
+    for j in range(len(depth)):
+        if _at_most(j, depth, lo, hi, first, last, overhead) > 0:
+            phrases[place[first[j]]] = j
+            place[first[j]] += 1
+    return phrases
+
+
+@njit(cache=True, nogil=True)
+def _in_bucket(e, after, batch, spare):
+    """Write what waits in one bucket to `batch`, in the upper halves and in order; return how much that is."""
+    count = 0
+    in_order = True
+    while e >= 0:
+        batch[count] = np.int64(e) << 32
+        in_order = in_order and (count == 0 or batch[count - 1] < batch[count])
+        count += 1
+        e = after[e]
+    if not in_order:
+        sort_keys(batch, spare, count)
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _free(length, lo, hi, sa, covered, where):
+    """Write the places of a phrase whose two ends are free to `where`, in the upper halves; return how many."""
+    count = 0
+    for r in range(lo, hi + 1):
+        p = sa[r]
+        if not covered[p] and not covered[p + length - 1]:
+            where[count] = np.int64(p) << 32
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _apart(length, count, covered, where, spare):
+    """Of where[:count] keep, from left to right, what is free and does not overlap; how many, and tokens looked at."""
+    sort_keys(where, spare, count)
+    uses = 0
+    looked_at = np.int64(0)
+    end = np.int64(0)  # no occurrence may begin before this position
+    for i in range(count):
+        p = where[i] >> 32
+        if p < end:
+            continue
+        q = p + 1
+        while q < p + length and not covered[q]:
+            q += 1
+        looked_at += q - p
+        end = q  # behind the occurrence, or at the covered token that every window from here to there would hold
+        if q == p + length:
+            where[uses] = where[i]
+            uses += 1
+    return uses, looked_at
+
+
+@njit(cache=True, nogil=True)
+def _take(rule, length, uses, covered, where, rule_at, first_at, lengths):
+    first_at[rule] = where[0] >> 32
+    lengths[rule] = length
+    for i in range(uses):
+        p = where[i] >> 32
+        rule_at[p] = rule
+        covered[p : p + length] = True

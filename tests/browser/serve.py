@@ -44,8 +44,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[App]:
-    """`python app.py`, ready to answer; ended at the end."""
+def serving(**variables: str) -> Iterator[App]:
+    """`python app.py`, ready to answer; ended at the end. `variables` go into its environment."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder:
@@ -54,7 +54,7 @@ def serving() -> Iterator[App]:
             process = subprocess.Popen(
                 [sys.executable, "app.py"],
                 cwd=ROOT,
-                env=environment(GRADIO_SERVER_PORT=str(port)),
+                env=environment(GRADIO_SERVER_PORT=str(port), **variables),
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )

@@ -81,6 +81,7 @@ def test_paste_and_compress(explore: Open) -> None:
     assert page.text() == LINES
     assert page.counts() == [expected["original_tokens"], expected["compressed_tokens"]]
     assert page.number("saving") == f"{100 * expected['saving']:.1f} %"
+    assert page.number("possible") == f"{100 * expected['saving_of_possible']:.1f} %"
     assert page.number("quadratic") == f"{100 * expected['quadratic_saving']:.1f} %"
     rows = page.page.eval_on_selector_all(
         "#dictionary .entry",

@@ -1,0 +1,48 @@
+"""The README's table of peers from assets/results/engine.json: `python -m benchmarks.table`.
+
+Savings of the first 8,192 tokens, and below them the milliseconds they took. Written there by
+`python -m benchmarks.engine --only peers`.
+"""
+
+from __future__ import annotations
+
+import json
+
+import metatok
+from benchmarks.engine import RESULTS
+
+HEADS = {
+    **dict.fromkeys(metatok.METHODS, ""),
+    "inline, max": "",
+    "bound": "",
+    "zip2zip": " †",
+    "delta-ltsc": "",
+    "delta-ltsc, greedy": "",
+    "delta-ltsc, optimal": "",
+}
+
+
+def main() -> None:
+    part = json.loads(RESULTS.read_text())["peers"]
+    print(f"{part['date']}, {part['machine']}, Python {part['python']}\n")
+    print("| text | tokens | " + " | ".join(name + mark for name, mark in HEADS.items()) + " |")
+    print("| --- |" + " ---: |" * (1 + len(HEADS)))
+    for row in part["rows"]:
+        cells = [_saving(row[name]) for name in HEADS]
+        print(f"| {row['text']} | {row['tokens']:,} | " + " | ".join(cells) + " |")
+    times = [f"{name} ms" for name in HEADS if name != "bound"]
+    print(
+        "\n| median ms | " + " | ".join(t.removesuffix(" ms") for t in times) + " |\n| --- |" + " ---: |" * len(times)
+    )
+    medians = [sorted(row[t] for row in part["rows"])[len(part["rows"]) // 2] for t in times]
+    print("| |" + "".join(f" {m:,.1f} |" for m in medians))
+    faster = [row["times_faster"] for row in part["rows"]]
+    print(f"\ninline is {min(faster):,} to {max(faster):,} times faster than delta-ltsc's fastest setting")
+
+
+def _saving(value: float | str) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else value.replace(" lossy", " ✗")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""The commands of the reader: `metatok ask`, `metatok evaluate`, `metatok train`.
+
+What this file does: their arguments, what they print, their exit codes, as `metatok.cli` has it for all commands. The
+work is `metatok.reader`'s, which is imported when a command needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metatok import cli
+
+if TYPE_CHECKING:
+    from metatok.reader import Reader
+
+Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+INSTALL = "pip install 'metatok[train]'"
+
+
+def add_commands(command: Add) -> None:
+    """Add the reader's commands; `command` is what `metatok.cli` adds its own with."""
+    reader_help = "folder or Hub id of the reader (default: the bundled one, or $METATOK_READER)"
+
+    sub = command("ask", _ask, "ask the bundled reader about a text")
+    sub.add_argument("file", metavar="FILE", help="the text; - is standard input")
+    sub.add_argument("question", metavar="QUESTION", help='for example "parent of lexer.py"')
+    sub.add_argument("--method", choices=cli.METHODS, help="compress the text first (default: leave it raw)")
+    sub.add_argument("--reader", metavar="NAME", help=reader_help)
+    sub.add_argument("--json", action="store_true", help="print an object with the answer, tokens and times instead")
+
+    sub = command("evaluate", _evaluate, "measure what the reader answers from raw, compressed and lossy prompts")
+    sub.add_argument("--task", default="tree", metavar="NAME", help="which task, tree or repo (default: tree)")
+    sub.add_argument("--n", type=cli._count, default=1000, metavar="N", help="how many prompts (default: 1,000)")
+    sub.add_argument("--seed", type=cli._count, default=0, metavar="SEED", help="which prompts (default: 0)")
+    sub.add_argument("--json", action="store_true", help="print the results as JSON instead of a table")
+    sub.add_argument("--reader", metavar="NAME", help=reader_help)
+    sub.add_argument("-o", "--output", metavar="OUT", help="write the JSON there as well, over what is there")
+
+    command("train", _train, "train the reader: metatok train CONFIG FOLDER")
+
+
+def train(arguments: Sequence[str]) -> int:
+    """`metatok train …`, whose arguments are the trainer's own: they go there untouched, `--help` as well."""
+    with _refusing():
+        from metatok.reader.train import main
+
+        return main(arguments)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    return train([])  # without arguments: the trainer says what it needs
+
+
+def _ask(arguments: argparse.Namespace) -> int:
+    data = cli._read(arguments.file)
+    try:
+        prompt = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise cli.Refused(
+            f"{cli._shown(arguments.file)} is not UTF-8 text (byte {error.start}), and the reader reads text."
+        ) from error
+    with _refusing():
+        answer = _reader(arguments.reader).ask(prompt, arguments.question, arguments.method)
+        if not arguments.json:
+            for piece in answer:
+                print(piece, end="", flush=True)
+            print()
+            return 0
+        found = answer.read()
+    print(json.dumps({"answer": found, "method": arguments.method} | asdict(answer.statistics), indent=2))
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    output = arguments.output
+    if output and not Path(output).absolute().parent.is_dir():
+        raise cli.Refused(f"{cli._shown(output)}: there is no such folder.")
+    with _refusing():
+        from metatok.tasks.base import TASKS
+
+        if arguments.task not in TASKS:
+            arguments.usage_error(f"there is no task {arguments.task!r}; there are {', '.join(TASKS)}")
+        from metatok.reader.evaluate import evaluate
+        from metatok.reader.report import text
+
+        reader = _reader(arguments.reader)
+        results = evaluate(reader, arguments.task, arguments.n, arguments.seed)
+    results["command"] = _command(arguments, results)
+    encoded = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
+    print(encoded if arguments.json else text(results), end="" if arguments.json else "\n")
+    if output:
+        cli._write(output, encoded.encode(), force=True)
+    return 0
+
+
+def _command(arguments: argparse.Namespace, results: dict[str, Any]) -> str:
+    """The command that gives these results; of a reader that is not the bundled one, the folder's name."""
+    words = ["metatok evaluate", f"--task {arguments.task}", f"--n {arguments.n}", f"--seed {arguments.seed}"]
+    if arguments.reader:
+        words.append(f"--reader {results['reader']['name']}")
+    return " ".join([*words, "--json"])
+
+
+def _reader(name: str | None) -> Reader:
+    from metatok.reader import Reader
+
+    return Reader.from_pretrained(name)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """What the reader refuses, and a package that is missing, as the sentence that it is."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except ModuleNotFoundError as error:
+        if (error.name or "metatok").partition(".")[0] == "metatok":
+            raise
+        raise cli.Refused(f"The reader needs the package {error.name}: {INSTALL}.") from error
+    except FileNotFoundError as error:
+        raise cli.Refused(f"{cli._shown(str(error.filename or error))}: {cli._reason(error)}.") from error
+    except ValueError as error:
+        sentence = str(error).strip()
+        raise cli.Refused(f"{sentence[:1].upper()}{sentence[1:].rstrip('.')}.") from error

@@ -1,0 +1,137 @@
+"""The reader on many prompts at once, for evaluation: greedy answers, expansions checked, self-information.
+
+The same results as `Reader.ask` and `Reader.expand` one by one (the tests compare them), some times faster: prompts of
+about the same length share forward passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from metatok.reader.bpe import EOS, EXPAND
+from metatok.reader.generate import Prompt, Reader, reader_cache
+
+BATCH_TOKENS = 8192  # input tokens, padding included, that are read together
+BATCH_SIZE = 32  # prompts at most
+
+
+def answers(
+    reader: Reader,
+    asked: Sequence[tuple[Prompt, str]],
+    max_new_tokens: int,
+    done: Callable[[int], object] = lambda count: None,
+) -> list[str]:
+    """Greedy answers, as long as `max_new_tokens` at most, in the order of the questions.
+
+    Args:
+        asked: prompts with their questions; each has to fit, as for `Reader.ask`.
+        done: called with the number of answers that have just been finished.
+    """
+    inputs = [(prompt, reader.question(question)) for prompt, question in asked]
+    texts = [""] * len(inputs)
+    for indices in _by_length([len(prompt.ids) + len(question) for prompt, question in inputs]):
+        tokens = _decode(reader, [reader.embed(*inputs[i]) for i in indices], max_new_tokens)
+        for i, ids in zip(indices, tokens, strict=True):
+            texts[i] = reader.tokenizer.fragment(ids)
+        done(len(indices))
+    return texts
+
+
+@torch.inference_mode()
+def _decode(reader: Reader, inputs: Sequence[Tensor], max_new_tokens: int) -> list[list[int]]:
+    """The tokens that follow each input, padded on the left into one batch; inputs that are answered leave it."""
+    lengths = torch.tensor([x.shape[1] for x in inputs], device=reader.device)
+    longest = int(lengths.max())
+    embedded = torch.cat([F.pad(x, (0, 0, longest - x.shape[1], 0)) for x in inputs])
+    mask = (torch.arange(longest, device=reader.device) >= (longest - lengths)[:, None]).long()
+    cache, tokens = reader_cache(reader), [[] for _ in inputs]  # type: tuple[object, list[list[int]]]
+    alive = list(range(len(inputs)))
+    for _ in range(max_new_tokens):
+        position = (mask.cumsum(-1) - 1).clamp(min=0)[:, -embedded.shape[1] :]
+        out = reader.model(
+            inputs_embeds=embedded,
+            attention_mask=mask,
+            position_ids=position,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        following = out.logits[:, -1].argmax(-1)
+        going = following != EOS
+        for i, token in zip(alive, following.tolist(), strict=True):
+            if token != EOS:
+                tokens[i].append(token)
+        alive = [i for i, goes in zip(alive, going.tolist(), strict=True) if goes]
+        if not alive:
+            break
+        if len(alive) < len(following):
+            rows = going.nonzero()[:, 0]
+            cache.batch_select_indices(rows)  # type: ignore[attr-defined]
+            mask, following = mask[rows], following[rows]
+        embedded = reader.table[following][:, None]
+        mask = F.pad(mask, (0, 1), value=1)
+    return tokens
+
+
+@torch.inference_mode()
+def expands_exactly(
+    reader: Reader,
+    prompts: Sequence[tuple[Prompt, Sequence[int]]],
+    done: Callable[[int], object] = lambda count: None,
+) -> list[bool]:
+    """For each prompt, whether greedy decoding writes out exactly these raw tokens and then ends.
+
+    It does so if and only if each token is the likeliest after the true ones before it, so one pass over the
+    written-out prompt tells; decoding would take hundreds.
+    """
+    results = [False] * len(prompts)
+    for indices in _by_length([len(prompt.ids) + len(raw) for prompt, raw in prompts]):
+        inputs = [reader.embed(prompt, [EXPAND, *raw]) for prompt, raw in (prompts[i] for i in indices)]
+        hidden = _hidden(reader, inputs)
+        for row, i in enumerate(indices):
+            prompt, raw = prompts[i]
+            start = 1 + len(prompt.ids)
+            likeliest = reader.model.lm_head(hidden[row, start : start + len(raw) + 1]).argmax(-1)
+            results[i] = likeliest.tolist() == [*raw, EOS]
+        done(len(indices))
+    return results
+
+
+@torch.inference_mode()
+def self_information(reader: Reader, ids: Sequence[int], before: Sequence[int] = ()) -> NDArray[np.float64]:
+    """−log p of each raw token given `before` and the tokens of `ids` before it, in nats: shape (len(ids),)."""
+    everything = Prompt.of([*before, *ids])
+    hidden = _hidden(reader, [reader.embed(everything)])[0, len(before) : -1]
+    truth = torch.from_numpy(everything.ids[len(before) :]).to(reader.device)
+    losses = F.cross_entropy(reader.model.lm_head(hidden).float(), truth, reduction="none")
+    return losses.double().cpu().numpy()
+
+
+def _hidden(reader: Reader, inputs: Sequence[Tensor]) -> Tensor:
+    """Outputs of the last layer, (b, t, d); padding comes last, where a causal model does not see it."""
+    longest = max(x.shape[1] for x in inputs)
+    embedded = torch.cat([F.pad(x, (0, 0, 0, longest - x.shape[1])) for x in inputs])
+    hidden: Tensor = reader.model.model(inputs_embeds=embedded, use_cache=False).last_hidden_state
+    return hidden
+
+
+def _by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Indices in runs of similar length, the longest first, each within `BATCH_SIZE` and `BATCH_TOKENS`.
+
+    >>> list(_by_length([5, 9000, 4]))
+    [[1], [0, 2]]
+    """
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batch and (len(batch) == BATCH_SIZE or lengths[batch[0]] * (len(batch) + 1) > BATCH_TOKENS):
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch

@@ -1,0 +1,277 @@
+"""What the reader answers from raw prompts, from compressed ones, and from lossy ones of the same length.
+
+    metatok evaluate --task tree --n 1000 --seed 0 --json
+
+One question about each of n prompts, the same prompts in every form (`metatok.reader.forms`), greedy answers. No prompt
+is one of training's, which draws from other seeds; half of the trees have names that training cannot make, and code is
+of packages that it never saw. Intervals are percentile bootstraps over prompts, those of gaps paired.
+
+Answers are decoded in batches; times are those of single answers, as people get them, on `TIMED` of the prompts, all
+forms of a prompt in turn, so that a busy moment of the machine is not one form's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+import metatok
+from metatok.codec import METHODS
+from metatok.lossy import LLMLINGUA2, LLMLingua2, LossyError
+from metatok.reader.batch import answers, expands_exactly
+from metatok.reader.folders import ASSETS, ReaderError, folder_of
+from metatok.reader.forms import Form, baselines, forms_of
+from metatok.reader.generate import Reader
+from metatok.tasks.base import Sample, Task, get, samples
+
+Floats = NDArray[np.float64]
+
+ANSWER_TOKENS = 128  # room for an answer; the longest true ones have about 60
+TIMED = 50
+RESAMPLES = 10_000
+LONGEST = (128, 256, 384, 512, 768, 1024, 1536, 2048, 4096)  # the bounds of prompt lengths that are reported apart
+
+# Samples of training's side of the split that are new nevertheless: trees are drawn, code is written.
+SIDES: dict[str, bool | None] = {"tree": None}
+
+
+def evaluate(reader: Reader, task: str, n: int, seed: int) -> dict[str, Any]:
+    """The whole evaluation as plain data that JSON can hold; README says what is in it.
+
+    Shares are from 0 to 1, times in milliseconds, tokens are means. `gap` is how much less than raw a form scores.
+
+    Raises:
+        ValueError: an unknown task, fewer than 2 prompts, or prompts that this reader cannot take.
+    """
+    if n < 2:
+        raise ValueError("An evaluation needs 2 prompts or more, for its intervals.")
+    source = get(task)
+    notes = []
+    try:
+        llmlingua2 = LLMLingua2(folder_of(LLMLINGUA2))
+    except LossyError as error:
+        llmlingua2 = None
+        notes.append(str(error))
+    except ReaderError as error:
+        llmlingua2 = None
+        notes.append(f"LLMLingua-2 is left out: {error}")
+    metatok.warm_up()
+    lossy = baselines(reader, llmlingua2)
+    picked, left_out = _draw(reader, source, n, seed)
+    if left_out:
+        notes.append(f"{left_out} longer prompts were drawn and left out: the reader takes {reader.limit:,} tokens.")
+
+    with tqdm(total=n, unit="prompt", desc="compress", disable=None) as bar:
+        forms = []
+        for sample in picked:
+            forms.append(forms_of(reader, sample.prompt, lossy))
+            bar.update()
+    names = list(forms[0])
+    with tqdm(total=n * len(names), unit="answer", disable=None) as bar:
+        scores: dict[str, list[dict[str, float]]] = {}
+        for name in names:
+            bar.set_description(name)
+            asked = [(form[name].prompt, sample.question) for form, sample in zip(forms, picked, strict=True)]
+            texts = answers(reader, asked, ANSWER_TOKENS, bar.update)
+            scores[name] = [source.score(text, sample.answer) for text, sample in zip(texts, picked, strict=True)]
+    expanded = _expanded(reader, forms)
+    times = _times(reader, picked[:TIMED], forms[:TIMED])
+
+    metrics = list(scores["raw"][0])
+    by_metric = {m: np.array([[s[m] for s in scores[name]] for name in names]) for m in metrics}
+    results = _results(names, forms, by_metric, seed)
+    for name in names:
+        results[name] |= times[name]
+        if name in expanded:
+            share, interval = mean_and_interval(np.array(expanded[name], dtype=float), seed)
+            results[name] |= {"expand_exact": share, "expand_ci95": interval, "expand_n": len(expanded[name])}
+    return {
+        "task": task,
+        "n": n,
+        "seed": seed,
+        "machine": _machine(reader),
+        "reader": _reader(reader),
+        "results": results,
+        "by": _by(picked, forms, names, by_metric),
+        "timed": min(n, TIMED),
+        "resamples": RESAMPLES,
+        "notes": notes,
+        "date": datetime.now(UTC).date().isoformat(),
+        "versions": {"python": platform.python_version()}
+        | {"metatok": metatok.__version__}
+        | {package: version(package) for package in ("torch", "transformers", "numpy")},
+    }
+
+
+def bootstrap(scores: Floats, seed: int) -> Floats:
+    """Means of resampled prompts: for scores (forms, n), shape (forms, RESAMPLES). The forms share each resample,
+    so that differences of rows are paired.
+
+    >>> bootstrap(np.ones((2, 5)), seed=0).shape
+    (2, 10000)
+    """
+    n = scores.shape[1]
+    rng = np.random.default_rng(seed)
+    chunks = []
+    for start in range(0, RESAMPLES, 1000):
+        counts = rng.multinomial(n, np.full(n, 1 / n), size=min(1000, RESAMPLES - start))
+        chunks.append(scores @ counts.T / n)
+    return np.concatenate(chunks, axis=1)
+
+
+def mean_and_interval(scores: Floats, seed: int) -> tuple[float, list[float]]:
+    """The mean of (n,) scores and its 95 % interval."""
+    return float(scores.mean()), _interval(bootstrap(scores[None], seed)[0])
+
+
+def _interval(means: Floats) -> list[float]:
+    low, high = np.percentile(means, (2.5, 97.5))
+    return [round(float(low), 5), round(float(high), 5)]
+
+
+def _draw(reader: Reader, task: Task, n: int, seed: int) -> tuple[list[Sample], int]:
+    """n samples that the reader can take raw, and how many others were drawn."""
+    picked: list[Sample] = []
+    left_out = 0
+    for sample in samples(task, seed, seen=SIDES.get(task.name, False)):
+        prompt = reader.tokenizer.encode(sample.prompt)
+        if 1 + len(prompt) + len(reader.question(sample.question)) <= reader.limit:
+            picked.append(sample)
+        else:
+            left_out += 1
+        if len(picked) == n:
+            return picked, left_out
+        if left_out > 10 * n:
+            raise ValueError(f"Prompts of the task {task.name} are too long for this reader's {reader.limit:,} tokens.")
+    raise ValueError(f"The task {task.name} has only {len(picked)} prompts, fewer than {n}.")
+
+
+def _expanded(reader: Reader, forms: Sequence[Mapping[str, Form]]) -> dict[str, list[bool]]:
+    """For each method, and each prompt that has room to be written out, whether the reader writes it out exactly."""
+    room = [i for i, form in enumerate(forms) if 3 + 2 * len(form["raw"].prompt.ids) <= reader.positions]
+    results = {}
+    with tqdm(total=len(room) * len(METHODS), unit="prompt", disable=None) as bar:
+        for method in METHODS:
+            bar.set_description(f"expand {method}")
+            asked = [(forms[i][method].prompt, forms[i]["raw"].prompt.ids.tolist()) for i in room]
+            results[method] = expands_exactly(reader, asked, bar.update)
+    return {method: result for method, result in results.items() if result}
+
+
+def _times(
+    reader: Reader, picked: Sequence[Sample], forms: Sequence[Mapping[str, Form]]
+) -> dict[str, dict[str, float]]:
+    """Mean milliseconds of single answers: making the form, the prefill, and all together; bytes of the KV cache."""
+    reader.ask(forms[0]["raw"].prompt, picked[0].question).read()  # the first one pays for what is loaded late
+    measured: dict[str, list[tuple[float, ...]]] = defaultdict(list)  # seconds, and bytes of the cache
+    with tqdm(total=len(picked), unit="prompt", desc="time", disable=None) as bar:
+        for sample, of in zip(picked, forms, strict=True):
+            for name, form in of.items():
+                answer = reader.ask(form.prompt, sample.question, max_new_tokens=ANSWER_TOKENS)
+                answer.read()
+                s = answer.statistics
+                measured[name].append(
+                    (form.seconds, s.prefill_seconds, form.seconds + s.total_seconds, s.kv_cache_bytes)
+                )
+            bar.update()
+    results = {}
+    for name, rows in measured.items():
+        compress, prefill, total, cache = np.mean(rows, axis=0).tolist()
+        milliseconds = {"compress_ms": compress, "prefill_ms": prefill, "total_ms": total}
+        results[name] = {key: round(1000 * value, 3) for key, value in milliseconds.items()}
+        results[name]["kv_cache_bytes"] = round(cache)
+    return results
+
+
+def _results(
+    names: Sequence[str], forms: Sequence[Mapping[str, Form]], by_metric: Mapping[str, Floats], seed: int
+) -> dict[str, dict[str, Any]]:
+    """Scores, intervals, gaps and tokens of each form; exact match is called plainly, other metrics by their name."""
+    results: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for metric, scores in by_metric.items():
+        prefix = "" if metric == "exact_match" else f"{metric}_"
+        means = bootstrap(scores, seed)
+        for i, name in enumerate(names):
+            results[name] |= {metric: round(float(scores[i].mean()), 5), f"{prefix}ci95": _interval(means[i])}
+            if name != "raw":
+                gap = round(float(scores[0].mean() - scores[i].mean()), 5)
+                results[name] |= {f"{prefix}gap": gap, f"{prefix}gap_ci95": _interval(means[0] - means[i])}
+    raw = np.mean([len(form["raw"].prompt.ids) for form in forms])
+    for name in names:
+        tokens = np.mean([len(form[name].prompt.ids) for form in forms])
+        results[name] |= {"tokens": round(float(tokens), 2), "saving": round(float(1 - tokens / raw), 5)}
+    return results
+
+
+def _by(
+    picked: Sequence[Sample],
+    forms: Sequence[Mapping[str, Form]],
+    names: Sequence[str],
+    by_metric: Mapping[str, Floats],
+) -> dict[str, dict[str, Any]]:
+    """Scores of each form apart by kind of question, serialization, length of the raw prompt, seen and unseen."""
+    aspects: dict[str, Callable[[int], str]] = {
+        "kind": lambda i: picked[i].kind,
+        "serialization": lambda i: picked[i].serialization,
+        "prompt_tokens": lambda i: length_range(len(forms[i]["raw"].prompt.ids)),
+        "seen": lambda i: "seen" if picked[i].seen else "unseen",
+    }
+    result: dict[str, dict[str, Any]] = {}
+    for aspect, value_of in aspects.items():
+        groups: dict[str, list[int]] = defaultdict(list)
+        for i in range(len(picked)):
+            groups[value_of(i)].append(i)
+        result[aspect] = {
+            value: {"n": len(members)}
+            | {
+                metric: {name: round(float(scores[k, members].mean()), 5) for k, name in enumerate(names)}
+                for metric, scores in by_metric.items()
+            }
+            for value, members in sorted(groups.items(), key=lambda item: (len(item[0].partition("–")[0]), item[0]))
+        }
+    return result
+
+
+def length_range(tokens: int) -> str:
+    """The range of prompt lengths that this one is in.
+
+    >>> length_range(127), length_range(128), length_range(9000)
+    ('0–127', '128–255', '4096–')
+    """
+    low = max((bound for bound in LONGEST if bound <= tokens), default=0)
+    high = min((bound for bound in LONGEST if bound > tokens), default=None)
+    return f"{low}–{'' if high is None else high - 1}"
+
+
+def _machine(reader: Reader) -> str:
+    name = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        name = models[0].partition(":")[2].strip() if models else name
+    if reader.device.type == "cuda":
+        name = f"{torch.cuda.get_device_name(reader.device)}, {name}"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {cores} cores, {torch.get_num_threads()} threads, {platform.system()}"
+
+
+def _reader(reader: Reader) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    for path in sorted(reader.folder.glob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return {
+        "name": "assets/reader" if reader.folder.resolve() == ASSETS.resolve() else Path(reader.name).name,
+        "parameters": int(reader.model.num_parameters()),
+        "weights": digest.hexdigest()[:16],  # of their files, SHA-256
+    }

@@ -1,0 +1,71 @@
+"""Where a reader's files are: in this repository, in a folder, or on the Hugging Face Hub. No torch.
+
+Readers are looked for here and loaded by `metatok.reader.generate`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+VARIABLE = "METATOK_READER"
+ASSETS = Path(__file__).parents[2] / "assets" / "reader"
+
+FILES = ["*.json", "*.safetensors"]  # of a repository on the Hub
+NETWORK_SECONDS = 10.0  # for the Hub's first answer
+
+
+class ReaderError(ValueError):
+    """A reader that cannot be had; the message is one sentence that says what to do."""
+
+
+def bundled() -> Path:
+    """The folder of the reader that is used where none is named: `$METATOK_READER`, else `assets/reader`.
+
+    Raises:
+        ReaderError: there is none.
+    """
+    named = os.environ.get(VARIABLE)
+    folder = Path(named) if named else ASSETS
+    if (folder / "config.json").is_file():
+        return folder
+    if named:
+        raise ReaderError(f"{VARIABLE} is {named!r}, and there is no reader: it has to be a folder with a config.json.")
+    raise ReaderError(
+        "No reader is bundled here (there is no assets/reader): train one with "
+        "`metatok train metatok/reader/tree.toml RUN`, write it to a folder with "
+        f"`python -m metatok.reader.export RUN FOLDER`, and name that with --reader or {VARIABLE}."
+    )
+
+
+def folder_of(name: str | os.PathLike[str] | None) -> Path:
+    """The local folder of a reader, downloaded first where `name` is a Hub id that is not in the cache yet.
+
+    Args:
+        name: a folder, a Hub id, or None for `bundled()`.
+
+    Raises:
+        ReaderError: it cannot be had.
+    """
+    if name is None:
+        return bundled()
+    name = os.fspath(name)
+    if os.path.isdir(name):
+        if not (Path(name) / "config.json").is_file():
+            raise ReaderError(f"The folder {name} holds no config.json, so there is no reader in it.")
+        return Path(name)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=FILES, local_files_only=True))
+    except HFValidationError:
+        raise ReaderError(f"{name!r} is neither a folder here nor the id of a model on the Hub.") from None
+    except Exception:  # not in the cache
+        pass
+    try:
+        return Path(snapshot_download(name, allow_patterns=FILES, etag_timeout=NETWORK_SECONDS))
+    except Exception as error:  # whatever the network, the Hub or the disk can raise: it is out of reach
+        raise ReaderError(
+            f"{name} is no folder here, and could not be downloaded from the Hub ({type(error).__name__})."
+        ) from error

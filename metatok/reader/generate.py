@@ -1,0 +1,358 @@
+"""Asking the reader: a prompt, raw or compressed, and a question about it; the answer streams.
+
+The model is what transformers' `AutoModelForCausalLM` gives, a plain Llama. What is ours is the input:
+
+    <|bos|> prompt <|q|> question <|a|>          the model goes on with the answer and <|eos|>
+    <|bos|> prompt <|expand|>                    the model goes on with the prompt written out
+
+The prompt may be compressed, the question never is. Meta-tokens get embeddings made of their phrases
+(`metatok.reader.model.PhraseEmbedding`) where the reader's folder has them; `phrases=False` is the paper's plain form.
+
+Decoding is greedy and keeps a KV cache. Several threads may ask one reader: an answer has its cache for itself, and the
+model works for one of them at a time, a token each. `metatok.reader.batch` reads many prompts at once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import zlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from metatok.codec import METHODS
+from metatok.reader.bpe import ANSWER, BOS, EOS, EXPAND, QUESTION, SPECIALS
+from metatok.reader.data import phrase_rows
+from metatok.reader.export import PHRASE_FILE, load_phrases
+from metatok.reader.folders import ReaderError, folder_of
+from metatok.reader.model import PhraseEmbedding
+from metatok.tokenizer import MetaTokenizer, TokenizerError
+
+Int = NDArray[np.int64]
+
+ANSWER_TOKENS = 256  # an answer's room, unless the model's generation config says otherwise
+NO_PHRASES = np.empty((0, 4), dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """A prompt as the reader sees it.
+
+    Attributes:
+        ids: (n,) tokens and meta-tokens.
+        phrases: (m, 4) where meta-tokens stand in `ids` and what for, see `metatok.reader.data.phrase_rows`.
+        raw_tokens: tokens of the prompt as it was.
+    """
+
+    ids: Int
+    phrases: Int
+    raw_tokens: int
+
+    @classmethod
+    def of(cls, ids: ArrayLike, raw_tokens: int | None = None) -> Prompt:
+        """Raw tokens as they are, such as a lossy baseline leaves them.
+
+        >>> Prompt.of([5, 6, 7], raw_tokens=9).ids
+        array([5, 6, 7])
+        """
+        array = np.array(ids, dtype=np.int64)
+        return cls(array, NO_PHRASES, len(array) if raw_tokens is None else raw_tokens)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What one answer took, so far. Seconds are of this machine.
+
+    Attributes:
+        raw_tokens: tokens of the prompt before compression.
+        tokens: of the prompt as the model sees it.
+        input_tokens: all that is read before the answer: prompt, question and the marks around them.
+        answer_tokens: written so far, the end of the answer included.
+        prefill_seconds: the forward pass over the input, and the first token with it.
+        first_token_seconds: from the question until the first token: tokenizing, compressing, waiting for other
+            answers, and the prefill.
+        seconds_per_token: of the forward passes after the first; 0.0 before there is one.
+        total_seconds: from the question until the latest token.
+        kv_cache_bytes: the keys and values that the model keeps of input and answer.
+        finished: whether the answer came to its end; one that fills its room does not.
+    """
+
+    raw_tokens: int
+    tokens: int
+    input_tokens: int
+    answer_tokens: int = 0
+    prefill_seconds: float = 0.0
+    first_token_seconds: float = 0.0
+    seconds_per_token: float = 0.0
+    total_seconds: float = 0.0
+    kv_cache_bytes: int = 0
+    finished: bool = False
+
+
+class Answer(Iterator[str]):
+    """The pieces of one answer, decoded as they are asked for; `statistics` is there at any time.
+
+    A piece is whole characters: the bytes of one that several tokens share wait for the last of them.
+    """
+
+    def __init__(self, reader: Reader, prompt: Prompt, asked: Sequence[int], room: int, began: float):
+        self._reader, self._prompt, self._asked, self._room, self._began = reader, prompt, asked, room, began
+        self.text = ""
+        self.statistics = Statistics(prompt.raw_tokens, len(prompt.ids), 1 + len(prompt.ids) + len(asked))
+        self._pieces = whole_characters(self._tokens(), reader.tokenizer.fragment)
+
+    def __next__(self) -> str:
+        piece = next(self._pieces)
+        self.text += piece
+        return piece
+
+    def close(self) -> None:
+        """Stop here; nothing more is decoded."""
+        self._pieces.close()
+
+    def read(self) -> str:
+        """The whole answer."""
+        for _ in self:
+            pass
+        return self.text
+
+    def _tokens(self) -> Iterator[int]:
+        """The answer's tokens without the end, each with the statistics as they are by then."""
+        reader, read = self._reader, self.statistics
+        cache, embedded = reader_cache(reader), reader.embed(self._prompt, self._asked)
+        prefill = later = first = 0.0
+        for count in range(1, self._room + 1):
+            token, seconds = reader._step(embedded, cache)
+            now = time.perf_counter() - self._began
+            if count == 1:
+                prefill, first = seconds, now
+            else:
+                later += seconds
+            self.statistics = replace(
+                read,
+                answer_tokens=count,
+                prefill_seconds=prefill,
+                first_token_seconds=first,
+                seconds_per_token=later / max(count - 1, 1),
+                total_seconds=now,
+                kv_cache_bytes=sum(t.nbytes for layer in cache.layers for t in (layer.keys, layer.values)),
+                finished=token == EOS,
+            )
+            if token == EOS:
+                return
+            yield token
+            embedded = reader.table[torch.tensor([[token]], device=reader.device)]
+
+
+def whole_characters(tokens: Iterable[int], fragment: Callable[[list[int]], str]) -> Generator[str]:
+    """Text of tokens as they come; the bytes of a character that several tokens share wait for the last of them.
+
+    Args:
+        fragment: the text of a run of tokens, U+FFFD for bytes that are not UTF-8.
+
+    >>> pieces = whole_characters(iter("été".encode()), lambda ids: bytes(ids).decode(errors="replace"))
+    >>> list(pieces)
+    ['é', 't', 'é']
+    """
+    waiting: list[int] = []
+    for token in tokens:
+        waiting.append(token)
+        piece = fragment(waiting)
+        if not piece.endswith("\ufffd"):
+            waiting.clear()
+            yield piece
+    if waiting:
+        yield fragment(waiting)
+
+
+class Reader:
+    """A trained reader: a causal language model, its tokenizer with meta-tokens, its embeddings of phrases.
+
+    Attributes:
+        name: what `from_pretrained` found it by; `folder` is where its files are.
+        model: a `transformers` causal language model, float32, in evaluation mode; on a GPU where there is one.
+        tokenizer: the `MetaTokenizer` that it was trained with.
+        phrases: the embeddings of phrases, or None where the folder has none.
+        positions: how many tokens it can hold, input and answer.
+        limit: how many input tokens it takes, prompt, question and marks; beyond them is room for an answer.
+    """
+
+    def __init__(self, name: str, folder: Path, model: Any, tokenizer: MetaTokenizer, phrases: PhraseEmbedding | None):
+        self.name, self.folder = name, folder
+        self.model, self.tokenizer, self.phrases = model, tokenizer, phrases
+        self.device = next(model.parameters()).device
+        self.table: Tensor = model.get_input_embeddings().weight.detach()
+        self.positions = int(model.config.max_position_embeddings)
+        self.answer_tokens = min(model.generation_config.max_new_tokens or ANSWER_TOKENS, self.positions // 2)
+        self.limit = self.positions - self.answer_tokens
+        self._busy = threading.Lock()
+
+    @classmethod
+    def from_pretrained(cls, name: str | os.PathLike[str] | None = None) -> Reader:
+        """The reader in a folder, of a Hub id, or the bundled one (see `bundled`).
+
+        Raises:
+            ReaderError: it cannot be had, or it is another kind of model.
+        """
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        folder = folder_of(name)
+        shown = str(name or folder)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            with _without_progress_bar():
+                model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+            marks = AutoTokenizer.from_pretrained(folder, local_files_only=True).convert_tokens_to_ids(list(SPECIALS))
+            tokenizer = MetaTokenizer.from_pretrained(folder, local_only=True)
+        except (OSError, TokenizerError, ValueError, RuntimeError) as error:
+            reason = str(error).strip().partition("\n")[0].rstrip(".")
+            raise ReaderError(f"The reader in {shown} cannot be loaded: {reason}.") from error
+        ids = tokenizer.vocab_size + tokenizer.codec.n_added
+        if marks != list(range(len(SPECIALS))) or model.config.vocab_size < ids:
+            raise ReaderError(
+                f"{shown} is a language model, but no reader: it was not trained with the marks {', '.join(SPECIALS)} "
+                "and meta-tokens."
+            )
+        model.to(device).eval().requires_grad_(False)
+        phrases = None
+        if (Path(folder) / PHRASE_FILE).is_file():
+            phrases = load_phrases(folder, model.config.hidden_size).to(device).requires_grad_(False)
+        return cls(shown, folder, model, tokenizer, phrases)
+
+    def __repr__(self) -> str:
+        return f"Reader({self.name!r}, {self.model.num_parameters():,} parameters)"
+
+    def ask(
+        self,
+        prompt: str | Prompt,
+        question: str,
+        method: str | None = None,
+        *,
+        phrases: bool = True,
+        max_new_tokens: int | None = None,
+    ) -> Answer:
+        """The answer to a question about a prompt, as an iterator of pieces of text.
+
+        Args:
+            prompt: a text, or what `prepare` made of one.
+            question: stays raw.
+            method: how the text is compressed before the model sees it; None leaves it raw.
+            phrases: False gives meta-tokens their own embeddings only, the paper's plain form.
+            max_new_tokens: the answer's room; left out, what the model's generation config says.
+
+        Raises:
+            ValueError: an empty prompt or question, an unknown method, or more tokens than the reader takes.
+        """
+        began = time.perf_counter()
+        prepared = self._prepared(prompt, method, phrases)
+        asked = self.question(question)
+        self._check_length(prepared, asked)
+        return Answer(self, prepared, asked, max_new_tokens or self.answer_tokens, began)
+
+    def expand(self, prompt: str | Prompt, method: str | None = None, *, phrases: bool = True) -> Answer:
+        """The prompt written out by the model, token for token where it has learned to; arguments as for `ask`.
+
+        Raises:
+            ValueError: an empty prompt, an unknown method, or a prompt that leaves no room to be written out.
+        """
+        began = time.perf_counter()
+        prepared = self._prepared(prompt, method, phrases)
+        room = prepared.raw_tokens + 1
+        if 2 + len(prepared.ids) + room > self.positions:
+            raise ValueError(
+                f"The prompt is {len(prepared.ids):,} tokens as the reader sees it and {prepared.raw_tokens:,} written "
+                f"out, and both together may be {self.positions - 3:,}: shorten it."
+            )
+        return Answer(self, prepared, [EXPAND], room, began)
+
+    def prepare(self, prompt: str, method: str | None = None, *, phrases: bool = True) -> Prompt:
+        """A prompt as the reader sees it; arguments as for `ask`.
+
+        Meta-tokens are drawn from the pool as in training, at random; the text alone decides how.
+
+        Raises:
+            ValueError: an empty prompt or an unknown method.
+        """
+        if not prompt.strip():
+            raise ValueError("The prompt is empty: give a text that the question can be answered from.")
+        if method is not None and method not in METHODS:
+            raise ValueError(f"There is no method {method!r}: choose {', '.join(METHODS)}, or none for the raw prompt.")
+        ids = self.tokenizer.encode(prompt)
+        if method is None:
+            return Prompt.of(ids)
+        compressed = self.tokenizer.using(method=method).codec.compress(ids, seed=zlib.crc32(ids.tobytes()))
+        rows = phrase_rows(compressed) if phrases and self.phrases is not None else NO_PHRASES
+        return Prompt(compressed.ids.astype(np.int64), rows, len(ids))
+
+    def question(self, question: str) -> list[int]:
+        """What follows the prompt in the input: the question between its marks.
+
+        Raises:
+            ValueError: an empty question.
+        """
+        if not question.strip():
+            raise ValueError("The question is empty: ask something about the prompt.")
+        return [QUESTION, *self.tokenizer.encode(question.strip()).tolist(), ANSWER]
+
+    def embed(self, prompt: Prompt, asked: Sequence[int] = ()) -> Tensor:
+        """The model's input, (1, t, d): the beginning, the prompt, what is asked."""
+        ids = torch.from_numpy(np.concatenate(([BOS], prompt.ids, np.array(asked, dtype=np.int64)))).to(self.device)
+        embedded = self.table[ids[None]]
+        if self.phrases is None or not len(prompt.phrases):
+            return embedded
+        rows = torch.from_numpy(prompt.phrases + np.array([1, 0, 0, 0])).to(self.device)
+        result: Tensor = self.phrases(embedded, self.table, rows)
+        return result
+
+    def _prepared(self, prompt: str | Prompt, method: str | None, phrases: bool) -> Prompt:
+        if isinstance(prompt, Prompt):
+            return prompt
+        return self.prepare(prompt, method, phrases=phrases)
+
+    def _check_length(self, prompt: Prompt, asked: Sequence[int]) -> None:
+        tokens = 1 + len(prompt.ids) + len(asked)
+        if tokens > self.limit:
+            raise ValueError(
+                f"The reader takes at most {self.limit:,} tokens, and prompt and question are {tokens:,} "
+                f"{'raw' if len(prompt.ids) == prompt.raw_tokens else 'even when compressed'}: "
+                f"shorten the prompt to about {self.limit / tokens:.0%} of its length."
+            )
+
+    @torch.inference_mode()
+    def _step(self, embedded: Tensor, cache: Any) -> tuple[int, float]:
+        """The likeliest token after what the cache holds and `embedded`, and the seconds it took."""
+        with self._busy:
+            began = time.perf_counter()
+            out = self.model(inputs_embeds=embedded, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            token = int(out.logits[0, -1].argmax())
+            return token, time.perf_counter() - began
+
+
+@contextmanager
+def _without_progress_bar() -> Iterator[None]:
+    """transformers shows a bar for weights that are there in a moment."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def reader_cache(reader: Reader) -> Any:
+    """An empty KV cache for one answer, or for a batch of them."""
+    from transformers import DynamicCache
+
+    return DynamicCache(config=reader.model.config)

@@ -1,0 +1,129 @@
+"""An evaluation's results as a table: for the terminal, for README and the model card.
+
+    python -m metatok.reader.report README.md assets/reader/README.md
+
+writes the tables of `assets/results/reader-*.json` into these files, between the lines `<!-- reader-results -->` and
+`<!-- /reader-results -->`, so that no figure there is typed by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parents[2] / "assets" / "results"
+OPEN, CLOSE = "<!-- reader-results -->", "<!-- /reader-results -->"
+
+
+def rows(results: Mapping[str, Any]) -> list[list[str]]:
+    """The head and one row a form, all strings.
+
+    >>> raw = {"exact_match": 0.95, "ci95": [0.93, 0.96], "tokens": 400.0, "saving": 0.0, "prefill_ms": 40.0,
+    ...        "total_ms": 90.0}
+    >>> for row in rows({"results": {"raw": raw}}):
+    ...     print(row)
+    ['prompt', 'tokens', 'exact match %', 'gap, points', 'written out %', 'prefill ms', 'total ms']
+    ['raw', '400', '95.0 (93.0 to 96.0)', '', '', '40', '90']
+    """
+    forms: Mapping[str, Mapping[str, Any]] = results["results"]
+    metrics = [name for name in next(iter(forms.values())) if f"{name}_ci95" in next(iter(forms.values()))]
+    head = ["prompt", "tokens", "exact match %", "gap, points"]
+    for metric in metrics:
+        head += [f"{metric.replace('_', ' ')} %", "gap, points"]
+    table = [[*head, "written out %", "prefill ms", "total ms"]]
+    for name, form in forms.items():
+        row = [name, f"{form['tokens']:,.0f}"]
+        for metric, prefix in [("exact_match", ""), *((metric, f"{metric}_") for metric in metrics)]:
+            row.append(_percent(form[metric], form[f"{prefix}ci95"]))
+            row.append(_percent(form[f"{prefix}gap"], form[f"{prefix}gap_ci95"]) if f"{prefix}gap" in form else "")
+        row.append(f"{100 * form['expand_exact']:.1f}" if "expand_exact" in form else "")
+        table.append([*row, f"{form['prefill_ms']:,.0f}", f"{form['total_ms']:,.0f}"])
+    return table
+
+
+def caption(results: Mapping[str, Any]) -> str:
+    """What was measured, in one line."""
+    reader = results["reader"]
+    return (
+        f"Task {results['task']}, {results['n']:,} prompts, seed {results['seed']}, {results['date']}; reader "
+        f"{reader['name']} ({reader['parameters'] / 1e6:.1f} M parameters, weights {reader['weights']}); "
+        f"{results['machine']}."
+    )
+
+
+def text(results: Mapping[str, Any]) -> str:
+    """For a terminal: aligned columns, then raw and the methods by kind, serialization, length and names."""
+    forms = [name for name in results["results"] if "@" not in name and "/" not in name]
+    parts = [["exact match %", "n", *forms]]
+    for aspect, groups in results["by"].items():
+        for value, group in groups.items():
+            shares = [f"{100 * group['exact_match'][name]:.1f}" for name in forms]
+            parts.append([value if aspect == "seen" else f"{aspect} {value}", str(group["n"]), *shares])
+    notes = "".join(f"\nNote: {note}" for note in results["notes"])
+    return f"{caption(results)}\n\n{_aligned(rows(results))}\n\n{_aligned(parts)}{notes}"
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """For README and model card."""
+    head, *body = rows(results)
+    lines = [f"| {' | '.join(row)} |" for row in (head, ["---", *["---:"] * (len(head) - 1)], *body)]
+    return "\n".join([*lines, "", caption(results), f"`{results['command']}`"])
+
+
+def insert(document: str, tables: str) -> str:
+    """The document with the tables between its marks.
+
+    >>> print(insert(f"a\\n{OPEN}\\nold\\n{CLOSE}\\nb", "new"))
+    a
+    <!-- reader-results -->
+    new
+    <!-- /reader-results -->
+    b
+
+    Raises:
+        ValueError: the marks are not there once each, in their order.
+    """
+    if document.count(OPEN) != 1 or document.count(CLOSE) != 1 or document.index(CLOSE) < document.index(OPEN):
+        raise ValueError(f"there have to be the lines {OPEN} and {CLOSE}, once each")
+    before, rest = document.split(OPEN)
+    return f"{before}{OPEN}\n{tables}\n{CLOSE}{rest.split(CLOSE)[1]}"
+
+
+def _percent(share: float, interval: Sequence[float]) -> str:
+    low, high = interval
+    return f"{100 * share:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the tables into the files that are named."""
+    parser = argparse.ArgumentParser(prog="metatok.reader.report", description="Write result tables into documents.")
+    parser.add_argument("documents", nargs="+", type=Path)
+    options = parser.parse_args(arguments)
+    found = sorted(RESULTS.glob("reader-*.json"))
+    tables = "\n\n".join(markdown(json.loads(path.read_text(encoding="utf-8"))) for path in found)
+    for path in options.documents:
+        try:
+            path.write_text(insert(path.read_text(encoding="utf-8"), tables), encoding="utf-8")
+        except (OSError, ValueError) as error:
+            print(f"{path}: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

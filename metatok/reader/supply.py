@@ -1,0 +1,105 @@
+"""The stream of batches of one process of a run: pools of examples made ahead of time, the same however they are made.
+
+How large the examples of a pool are is settled when the pool is ordered, some pools before it is used. The orders are
+part of the run's place, so a run that resumes gets the same batches, with worker processes and without.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+
+from metatok.reader.config import Config
+from metatok.reader.data import Batch, pool_of_batches
+from metatok.tasks.base import Task
+from metatok.tokenizer import MetaTokenizer
+
+
+@dataclass
+class Place:
+    """Where a process is in its data.
+
+    Attributes:
+        pool: how many pools it has ordered.
+        orders: pools not yet used up, (number, size of their prompts from 0 to 1); the first is the current one.
+        batch: how many batches of the current pool are done.
+    """
+
+    pool: int = 0
+    orders: list[tuple[int, float]] = field(default_factory=list)
+    batch: int = 0
+
+    @property
+    def size(self) -> float:
+        """How large the prompts of the current pool are, a share of the task's range."""
+        return self.orders[0][1] if self.orders else 0.0
+
+
+class Supply:
+    """Batches without end.
+
+    Args:
+        place: where to go on; changed by `next`.
+        rank, ranks: this process and how many there are; each has pools of its own.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        tokenizer: MetaTokenizer,
+        config: Config,
+        place: Place,
+        rank: int = 0,
+        ranks: int = 1,
+    ):
+        self.config, self.place = config, place
+        self._tasks, self._tokenizer, self._rank, self._ranks = list(tasks), tokenizer, rank, ranks
+        self._workers = ProcessPoolExecutor(config.workers, get_context("spawn")) if config.workers else None
+        self._ordered: deque[Future[list[Batch]]] = deque()
+        place.orders = [(number, size) for number, size in place.orders]
+        for number, size in place.orders if self._workers else ():
+            self._ordered.append(self._submit(number, size))
+        self._batches: list[Batch] = self._current() if place.orders else []
+
+    def next(self, progress: float) -> Batch:
+        """The next batch.
+
+        Args:
+            progress: share of the run that is done, which the size of the prompts follows.
+        """
+        place = self.place
+        if place.batch == len(self._batches):
+            if place.orders:
+                place.orders.pop(0)
+            while len(place.orders) < self.config.workers + 1:
+                self._order(min(1.0, progress / self.config.data.full_size_at))
+            self._batches, place.batch = self._current(), 0
+        place.batch += 1
+        return self._batches[place.batch - 1]
+
+    def close(self) -> None:
+        """End the worker processes."""
+        if self._workers:
+            self._workers.shutdown(cancel_futures=True)
+
+    def _order(self, size: float) -> None:
+        number = self.place.pool * self._ranks + self._rank
+        self.place.pool += 1
+        self.place.orders.append((number, size))
+        if self._workers:
+            self._ordered.append(self._submit(number, size))
+
+    def _submit(self, number: int, size: float) -> Future[list[Batch]]:
+        assert self._workers
+        data, seed = self.config.data, self.config.seed
+        return self._workers.submit(pool_of_batches, self._tasks, self._tokenizer, data, seed, number, size)
+
+    def _current(self) -> list[Batch]:
+        """The pool at the head of the orders."""
+        if self._workers:
+            return self._ordered.popleft().result()
+        number, size = self.place.orders[0]
+        return pool_of_batches(self._tasks, self._tokenizer, self.config.data, self.config.seed, number, size)

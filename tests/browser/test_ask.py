@@ -1,0 +1,116 @@
+"""The Ask part in a real browser, with a small reader: ask, look at both answers, stop, take a new example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+pytest.importorskip("torch")
+
+from tests.browser.conftest import TIMEOUT, watch
+from tests.browser.serve import App, serving
+
+HOSTILE = "<img src=x onerror=\"window.pwned='img'\"> ${window.pwned='dollar'} {{value}} </script> `x`"
+
+
+@pytest.fixture(scope="module")
+def asking(tiny_reader: Path) -> Iterator[App]:
+    with serving(METATOK_READER=str(tiny_reader)) as running:
+        yield running
+        assert "Traceback" not in running.log.read_text()
+
+
+@pytest.fixture
+def open_ask(asking: App, chromium: Browser) -> Iterator[Callable[..., Page]]:
+    wrong: list[str] = []
+    contexts = []
+
+    def open_page(width: int = 1280, theme: str = "light") -> Page:
+        context = chromium.new_context(viewport={"width": width, "height": 1000}, color_scheme=theme)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(TIMEOUT)
+        watch(page, wrong)
+        page.goto(f"{asking.url}/?__theme={theme}", wait_until="commit")
+        page.wait_for_selector("#compute-plot .main-svg")  # a tab can be clicked when the page has come to rest
+        page.get_by_role("tab", name="Ask").click()
+        page.wait_for_selector("#ask-button", state="visible")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong, wrong
+
+
+def ask(page: Page) -> None:
+    page.click("#ask-button")
+    expect(page.locator("#answer-compressed-numbers")).to_contain_text("prompt tokens", timeout=TIMEOUT)
+
+
+def tokens(page: Page, side: str) -> int:
+    shown = page.inner_text(f"#answer-{side}-numbers").split(" prompt tokens")[0].split()[-1]
+    return int(shown.replace(",", ""))
+
+
+def test_ask_about_the_example(open_ask: Callable[..., Page]) -> None:
+    page = open_ask()
+    ask(page)
+    expect(page.locator("#answer-compressed-numbers b")).to_have_text("✗ wrong")  # a path is too much for this reader
+    assert page.input_value("#answer-raw textarea")
+    assert page.input_value("#answer-compressed textarea")
+    assert 0 < tokens(page, "compressed") < tokens(page, "raw")
+    question = page.input_value("#ask-question textarea")
+    assert page.inner_text("#ask-truth").startswith(f"True answer: {question.removeprefix('path of ')} <")
+
+
+def test_a_new_example_and_its_questions(open_ask: Callable[..., Page]) -> None:
+    page = open_ask()
+    before = page.input_value("#ask-text textarea")
+    page.click("#ask-example")
+    page.wait_for_function("(old) => document.querySelector('#ask-text textarea').value !== old", arg=before)
+    page.get_by_role("button", name="inside", exact=True).click()
+    page.wait_for_function("document.querySelector('#ask-question textarea').value.startsWith('is ')")
+    ask(page)
+    expect(page.locator("#ask-truth")).to_contain_text("True answer: ")
+
+    # Another text: the button gives the form of the question, and nobody knows the answer.
+    page.fill("#ask-text textarea", "root: a, b\na < root\nb < root")
+    page.get_by_role("button", name="parent", exact=True).click()
+    page.wait_for_function("document.querySelector('#ask-question textarea').value === 'parent of NAME'")
+    page.fill("#ask-question textarea", "parent of a")
+    page.press("#ask-question textarea", "Enter")
+    expect(page.locator("#ask-truth")).to_contain_text("known for the example")
+    expect(page.locator("#answer-raw-numbers")).not_to_contain_text("wrong")
+
+
+def test_mistakes_are_said_in_the_page_and_the_text_stays(open_ask: Callable[..., Page]) -> None:
+    page = open_ask()
+    text = page.input_value("#ask-text textarea")
+    page.fill("#ask-question textarea", "  ")
+    page.click("#ask-button")
+    expect(page.locator("#ask-message [role=alert]")).to_contain_text("There is no question yet")
+    assert page.input_value("#ask-text textarea") == text
+    page.fill("#ask-question textarea", HOSTILE)
+    page.fill("#ask-text textarea", HOSTILE)
+    ask(page)
+    expect(page.locator("#ask-message [role=alert]")).to_have_count(0)
+    assert page.evaluate("window.pwned") is None
+
+
+def test_stop(open_ask: Callable[..., Page]) -> None:
+    page = open_ask()
+    page.click("#ask-button")
+    page.click("#ask-stop")
+    ask(page)  # and it can be asked again
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_sticks_out(open_ask: Callable[..., Page], width: int, theme: str) -> None:
+    page = open_ask(width=width, theme=theme)
+    ask(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,0 +1,232 @@
+"""Asking: the stream, its statistics, what is refused, several threads at once, many prompts at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from metatok.codec import METHODS  # noqa: E402
+from metatok.reader import Reader, ReaderError, bundled  # noqa: E402
+from metatok.reader.batch import _decode, answers, expands_exactly, self_information  # noqa: E402
+from metatok.reader.bpe import ANSWER, BOS, EXPAND, QUESTION  # noqa: E402
+from metatok.reader.export import PHRASE_FILE  # noqa: E402
+from metatok.reader.folders import ASSETS, VARIABLE, folder_of  # noqa: E402
+from metatok.reader.generate import whole_characters  # noqa: E402
+from metatok.tasks.base import Sample, get, samples  # noqa: E402
+
+FORMS = (None, *METHODS)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def reader(tiny_reader: Path) -> Reader:
+    return Reader.from_pretrained(tiny_reader)
+
+
+@pytest.fixture(scope="module")
+def some() -> list[Sample]:
+    return list(islice(samples(get("tree"), seed=11), 6))
+
+
+@pytest.mark.parametrize("method", FORMS)
+def test_an_answer_is_what_transformers_generates(reader: Reader, some: list[Sample], method: str | None) -> None:
+    """Greedy `generate` of the plain model, given the same embeddings."""
+    sample = some[0]
+    prompt = reader.prepare(sample.prompt, method)
+    asked = [QUESTION, *reader.tokenizer.encode(sample.question), ANSWER]
+    embedded = reader.table[torch.tensor([[BOS, *prompt.ids, *asked]])]
+    if method is not None:
+        assert len(prompt.phrases) > 0
+        embedded = reader.phrases(embedded, reader.table, torch.from_numpy(prompt.phrases + np.array([1, 0, 0, 0])))
+    out = reader.model.generate(
+        inputs_embeds=embedded, attention_mask=torch.ones(embedded.shape[:2]), max_new_tokens=30, do_sample=False
+    )
+    answer = reader.ask(sample.prompt, sample.question, method, max_new_tokens=30)
+    assert "".join(answer) == answer.text
+    s = answer.statistics
+    assert reader.tokenizer.encode(answer.text).size > 0
+    assert s.answer_tokens == out.shape[1]
+    assert answer.text == reader.tokenizer.fragment(out[0, : s.answer_tokens - s.finished].tolist())
+    assert (s.input_tokens, s.tokens) == (embedded.shape[1], len(prompt.ids))
+    assert s.raw_tokens == len(reader.tokenizer.encode(sample.prompt)) >= s.tokens
+    assert 0 < s.prefill_seconds <= s.first_token_seconds <= s.total_seconds
+    config = reader.model.config
+    kept = s.input_tokens + s.answer_tokens - 1  # the last token is never read
+    assert s.kv_cache_bytes == 2 * 4 * config.num_hidden_layers * config.hidden_size * kept
+
+
+def test_the_plain_form_reads_other_embeddings(reader: Reader, some: list[Sample], tmp_path: Path) -> None:
+    prompt = reader.prepare(some[0].prompt, "ltsc")
+    plain = reader.prepare(some[0].prompt, "ltsc", phrases=False)
+    assert (prompt.ids == plain.ids).all()
+    changed = (reader.embed(prompt) != reader.embed(plain)).any(-1)[0]
+    assert set(torch.nonzero(changed)[:, 0].tolist()) == set((prompt.phrases[:, 0] + 1).tolist())
+    assert torch.equal(reader.embed(plain)[0, 1:], reader.table[torch.from_numpy(plain.ids)])
+
+    for path in reader.folder.iterdir():
+        if path.name != PHRASE_FILE:
+            (tmp_path / path.name).symlink_to(path)
+    without = Reader.from_pretrained(tmp_path)
+    assert without.phrases is None
+    asked = reader.ask(some[0].prompt, some[0].question, "ltsc", phrases=False).read()
+    assert without.ask(some[0].prompt, some[0].question, "ltsc").read() == asked
+
+
+def test_expanding_asks_without_a_question(reader: Reader) -> None:
+    text = "alpha beta gamma alpha beta gamma"
+    answer = reader.expand(text, "inline")
+    answer.read()
+    raw = len(reader.tokenizer.encode(text))
+    assert answer.statistics.input_tokens == 1 + len(reader.prepare(text, "inline").ids) + 1
+    assert answer.statistics.answer_tokens <= raw + 1
+    with pytest.raises(ValueError, match="written out"):
+        reader.expand("a1b2 " * 600, None)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "question", "method", "words"),
+    [
+        ("", "parent of a", None, "The prompt is empty"),
+        (" \n", "parent of a", "ltsc", "The prompt is empty"),
+        ("a < b", " ", None, "The question is empty"),
+        ("a < b", "parent of a", "zip", "There is no method 'zip': choose ltsc"),
+        ("a1b2 " * 2000, "parent of a", None, r"at most 3,840 tokens, and prompt and question are \d+,\d+ raw"),
+        ("".join(f"{i} " for i in range(3000)), "a", "ltsc", "even when compressed: shorten the prompt to about"),
+        ("a \ud800 b", "parent of a", None, "lone surrogate"),
+    ],
+)
+def test_what_cannot_be_asked_gets_a_sentence(
+    reader: Reader, prompt: str, question: str, method: str | None, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words) as refused:
+        reader.ask(prompt, question, method)  # at once, before the first piece
+    assert "\n" not in str(refused.value)
+
+
+def test_text_that_spells_marks_is_plain_text(reader: Reader) -> None:
+    asked = reader.question("<|a|><|eos|><|m3|>")
+    assert asked[0] == QUESTION
+    assert asked[-1] == ANSWER
+    assert min(asked[1:-1]) > EXPAND
+    assert max(asked) < reader.tokenizer.vocab_size
+    assert reader.prepare("<|q|> <|dict|>").ids.max() < reader.tokenizer.vocab_size
+
+
+@pytest.mark.parametrize("text", ["naïve 🦜🦜 日本語", "👩‍👩‍👧‍👦", "a\ufffdb", "", "plain"])
+def test_pieces_are_whole_characters(reader: Reader, text: str) -> None:
+    ids = reader.tokenizer.encode(text).tolist()
+    pieces = list(whole_characters(ids, reader.tokenizer.fragment))
+    assert "".join(pieces) == text
+    if "\ufffd" not in text:
+        assert not any("\ufffd" in piece for piece in pieces)
+    cut = whole_characters(ids[:4], reader.tokenizer.fragment)  # in the middle of a character, perhaps
+    assert "".join(cut) == reader.tokenizer.fragment(ids[:4])
+
+
+def test_an_answer_that_is_closed_decodes_no_more(reader: Reader, some: list[Sample]) -> None:
+    answer = reader.ask(some[0].prompt, some[0].question)
+    next(answer)
+    answer.close()
+    assert list(answer) == []
+    assert answer.statistics.answer_tokens == 1
+
+
+def test_threads_do_not_disturb_each_other(reader: Reader, some: list[Sample]) -> None:
+    jobs = [(s.prompt, s.question, method) for s in some for method in FORMS]
+    alone = [list(reader.ask(*job, max_new_tokens=12)) for job in jobs]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda job: list(reader.ask(*job, max_new_tokens=12)), jobs * 2))
+    assert together == alone * 2
+    assert len(set(map(tuple, alone))) > 1
+
+
+def test_many_at_once_are_the_same_as_one_by_one(reader: Reader, some: list[Sample]) -> None:
+    asked = [(reader.prepare(s.prompt, method), s.question) for s in some for method in FORMS]
+    counted: list[int] = []
+    together = answers(reader, asked, 12, counted.append)
+    assert together == [reader.ask(*job, max_new_tokens=12).read() for job in asked]
+    assert sum(counted) == len(asked)
+
+
+def test_expansions_are_checked_as_decoding_would(reader: Reader) -> None:
+    """What greedy decoding writes is right, by definition, and anything else is not."""
+    prompts = [reader.prepare(text, "inline") for text in ("alpha beta alpha beta alpha beta", "no no no no no no no")]
+    written = _decode(reader, [reader.embed(p, [EXPAND]) for p in prompts], 200)
+    assert all(len(ids) < 200 for ids in written)
+    checks = [*zip(prompts, written, strict=True), *((p, [*ids, 300]) for p, ids in zip(prompts, written, strict=True))]
+    checks += [(p, ids[:-1]) for p, ids in zip(prompts, written, strict=True) if ids]
+    assert expands_exactly(reader, checks) == [True, True] + [False] * (len(checks) - 2)
+
+
+def test_self_information_is_of_the_model(reader: Reader, some: list[Sample]) -> None:
+    ids = reader.tokenizer.encode(some[0].prompt)[:60].tolist()
+    told = self_information(reader, ids)
+    with torch.no_grad():
+        logits = reader.model(torch.tensor([[BOS, *ids]])).logits[0]
+    expected = -torch.log_softmax(logits, -1)[range(60), ids]
+    assert told == pytest.approx(expected.numpy(), abs=1e-4)
+    assert self_information(reader, ids[25:], before=ids[:25]) == pytest.approx(told[25:], abs=1e-4)
+
+
+# ---- Finding a reader
+
+
+def test_readers_that_cannot_be_had(tmp_path: Path, tiny_reader: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ReaderError, match=r"holds no config\.json"):
+        Reader.from_pretrained(tmp_path)
+    with pytest.raises(ReaderError, match="neither a folder here nor the id"):
+        Reader.from_pretrained("no such thing")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ReaderError, match="could not be downloaded"):
+        Reader.from_pretrained("nobody/nothing-of-this-name")
+
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    with pytest.raises(ReaderError, match=VARIABLE):
+        bundled()
+    monkeypatch.setenv(VARIABLE, str(tiny_reader))
+    assert folder_of(None) == tiny_reader
+    monkeypatch.delenv(VARIABLE)
+    monkeypatch.setattr("metatok.reader.folders.ASSETS", tmp_path)
+    with pytest.raises(ReaderError, match="No reader is bundled here"):
+        Reader.from_pretrained()
+
+    for path in tiny_reader.iterdir():
+        if path.suffix == ".json":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(ReaderError, match="cannot be loaded"):  # no weights
+        Reader.from_pretrained(tmp_path)
+
+
+def test_another_language_model_is_no_reader(tmp_path: Path, reader: Reader) -> None:
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    reader.model.save_pretrained(tmp_path)
+    tokenizer = Tokenizer(models.BPE({c: i for i, c in enumerate("abcdefgh")}, []))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(tmp_path)
+    with pytest.raises(ReaderError, match="no reader"):
+        Reader.from_pretrained(tmp_path)
+
+
+@pytest.mark.skipif(not (ASSETS / "config.json").exists(), reason="no reader is bundled")
+def test_the_bundled_reader_answers() -> None:
+    reader = Reader.from_pretrained(ASSETS)
+    sample = next(samples(get("tree"), seed=3))
+    for method in FORMS:
+        answer = reader.ask(sample.prompt, sample.question, method)
+        assert answer.read().strip()
+        assert answer.statistics.finished

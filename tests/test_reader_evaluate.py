@@ -1,0 +1,213 @@
+"""The evaluation: its shape, the same prompts in every form, intervals that are right; its table; its commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from metatok.codec import METHODS  # noqa: E402
+from metatok.reader import Reader, report  # noqa: E402
+from metatok.reader.evaluate import bootstrap, evaluate, mean_and_interval  # noqa: E402
+from metatok.reader.forms import baselines, forms_of, lines, words  # noqa: E402
+from metatok.reader.report import CLOSE, OPEN, insert, markdown, text  # noqa: E402
+from metatok.tasks.base import get, samples  # noqa: E402
+
+ROOT = Path(__file__).parents[1]
+LOSSY = ("selective_context", "llmlingua", "random", "truncation")
+N = 6
+
+
+@pytest.fixture(scope="module")
+def reader(tiny_reader: Path) -> Reader:
+    return Reader.from_pretrained(tiny_reader)
+
+
+@pytest.fixture(scope="module")
+def results(reader: Reader) -> dict[str, Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")  # LLMLingua-2 is not looked for
+        found = evaluate(reader, "tree", N, seed=4)
+    return json.loads(json.dumps(found))  # it is plain data
+
+
+def test_the_shape(results: dict[str, Any]) -> None:
+    assert (results["task"], results["n"], results["seed"]) == ("tree", N, 4)
+    assert results.keys() >= {"machine", "reader", "by", "date", "versions", "notes"}
+    forms = results["results"]
+    lossy = [f"{name}@{method}" for name in LOSSY for method in ("ltsc", "inline")]
+    assert list(forms) == ["raw", *METHODS, "ltsc/plain", "inline/plain", *lossy]
+    for name, form in forms.items():
+        assert 0 <= form["ci95"][0] <= form["exact_match"] <= form["ci95"][1] <= 1
+        assert form["tokens"] > 0
+        assert 0 < form["prefill_ms"] < form["total_ms"]
+        assert ("gap" in form) == (name != "raw")
+        assert ("expand_exact" in form) == (name in METHODS)
+        if name != "raw":
+            assert form["gap"] == pytest.approx(forms["raw"]["exact_match"] - form["exact_match"], abs=1e-4)
+            assert form["gap_ci95"][0] <= form["gap"] <= form["gap_ci95"][1]
+    for name in lossy:
+        assert forms[name]["tokens"] == forms[name.partition("@")[2]]["tokens"]
+    assert forms["inline"]["tokens"] < forms["ltsc"]["tokens"] < forms["raw"]["tokens"]
+    for groups in results["by"].values():
+        assert sum(group["n"] for group in groups.values()) == N
+        for name in forms:
+            mean = sum(group["n"] * group["exact_match"][name] for group in groups.values()) / N
+            assert mean == pytest.approx(forms[name]["exact_match"], abs=1e-3)
+    assert results["by"]["seen"].keys() == {"seen", "unseen"}
+
+
+def test_the_same_seed_gives_the_same_scores(reader: Reader, results: dict[str, Any]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        again = evaluate(reader, "tree", N, seed=4)
+    for name, form in results["results"].items():
+        measured = {key: value for key, value in form.items() if not key.endswith("_ms")}
+        assert measured == {key: again["results"][name][key] for key in measured}
+    assert again["by"] == results["by"]
+
+
+def test_a_single_prompt_has_no_interval(reader: Reader) -> None:
+    with pytest.raises(ValueError, match="2 prompts or more"):
+        evaluate(reader, "tree", 1, seed=0)
+
+
+def test_forms_say_the_same(reader: Reader) -> None:
+    """Compressed forms expand to the raw one; lossy ones are a part of it."""
+    sample = next(samples(get("tree"), seed=9))
+    forms = forms_of(reader, sample.prompt, baselines(reader, None))
+    raw = forms["raw"].prompt.ids
+    for method in METHODS:
+        codec = reader.tokenizer.using(method=method).codec
+        assert (codec.decompress(forms[method].prompt.ids) == raw).all()
+    assert (forms["ltsc/plain"].prompt.ids == forms["ltsc"].prompt.ids).all()
+    assert len(forms["ltsc/plain"].prompt.phrases) == 0 < len(forms["ltsc"].prompt.phrases)
+    for name, form in forms.items():
+        assert form.prompt.raw_tokens == len(raw)
+        if "@" in name:
+            rest = iter(raw.tolist())
+            assert all(token in rest for token in form.prompt.ids.tolist()), name
+
+
+def test_words_and_lines_for_the_baselines(reader: Reader) -> None:
+    ids = reader.tokenizer.encode("treeNode < parser\n  b: c")
+    pieces = reader.tokenizer.pieces(ids)
+
+    def joined(numbers: np.ndarray) -> list[str]:
+        return ["".join(p for p, n in zip(pieces, numbers, strict=True) if n == k) for k in range(numbers[-1] + 1)]
+
+    assert joined(words(reader, ids)) == ["treeNode", " < ", "parser", "\n  ", "b", ": ", "c"]
+    assert [line.strip() for line in joined(lines(reader, ids))] == ["treeNode < parser", "b: c"]
+
+
+def test_intervals_against_theory() -> None:
+    rng = np.random.default_rng(0)
+    scores = (rng.random(1000) < 0.9).astype(float)
+    mean, (low, high) = mean_and_interval(scores, seed=1)
+    half = 1.96 * np.sqrt(mean * (1 - mean) / 1000)
+    assert (low, high) == pytest.approx((mean - half, mean + half), abs=0.003)
+    # Paired: two forms that are right on the same prompts have a gap of exactly 0, whatever the resample.
+    same = bootstrap(np.stack([scores, scores, 1 - scores]), seed=2)
+    assert (same[0] == same[1]).all()
+    assert np.allclose(same[0] + same[2], 1)
+
+
+# ---- The table
+
+
+def test_tables_hold_the_figures(results: dict[str, Any]) -> None:
+    shown = markdown({**results, "command": "metatok evaluate"})
+    assert shown.count("\n| ") == len(results["results"]) + 1
+    assert f"| {results['results']['raw']['tokens']:,.0f} |" in shown
+    assert f"{100 * results['results']['inline']['exact_match']:.1f} (" in shown
+    assert "Task tree, 6 prompts, seed 4" in text(results)
+    assert "kind path" in text(results)
+
+
+def test_tables_go_between_the_marks(results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    (tmp_path / "reader-tree.json").write_text(json.dumps({**results, "command": "metatok evaluate"}))
+    document = tmp_path / "README.md"
+    document.write_text(f"before\n\n{OPEN}\nold\n{CLOSE}\n\nafter\n")
+    assert report.main([str(document)]) == 0
+    once = document.read_text()
+    assert once.startswith("before\n")
+    assert once.endswith("\nafter\n")
+    assert "old" not in once
+    assert "| raw |" in once
+    assert report.main([str(document)]) == 0
+    assert document.read_text() == once
+    with pytest.raises(ValueError, match="once each"):
+        insert("no marks", "table")
+    assert report.main([str(tmp_path / "missing")]) == 1
+
+
+# ---- The commands
+
+
+def run(*arguments: Any, reader: Path | str = "", stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "metatok", *map(str, arguments)]
+    environment = os.environ | {"METATOK_READER": str(reader), "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(command, input=stdin, capture_output=True, timeout=120, env=environment, cwd=ROOT)
+
+
+def refused(done: subprocess.CompletedProcess[bytes], words: str, code: int = 1) -> None:
+    assert (done.returncode, done.stdout) == (code, b""), done.stderr
+    assert words in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+    if code == 1:
+        assert done.stderr.startswith(b"metatok: ")
+        assert done.stderr.count(b"\n") == 1
+
+
+def test_ask_on_the_command_line(tiny_reader: Path, reader: Reader, tmp_path: Path) -> None:
+    sample = next(samples(get("tree"), seed=9))
+    path = tmp_path / "tree.txt"
+    path.write_text(sample.prompt)
+    done = run("ask", path, sample.question, reader=tiny_reader)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode() == reader.ask(sample.prompt, sample.question).read() + "\n"
+    done = run(
+        "ask", "-", sample.question, "--method", "inline", "--json", "--reader", tiny_reader, stdin=path.read_bytes()
+    )
+    answer = json.loads(done.stdout)
+    expected = reader.ask(sample.prompt, sample.question, "inline")
+    assert answer["answer"] == expected.read()
+    assert (answer["tokens"], answer["raw_tokens"]) == (expected.statistics.tokens, expected.statistics.raw_tokens)
+
+
+def test_ask_refuses_with_a_sentence(tiny_reader: Path, tmp_path: Path) -> None:
+    refused(run("ask", tmp_path / "missing", "x", reader=tiny_reader), "No such file")
+    refused(run("ask", "-", "x", reader=tiny_reader, stdin=b"caf\xe9"), "not UTF-8 text (byte 3)")
+    refused(run("ask", "-", " ", reader=tiny_reader, stdin=b"a < b"), "The question is empty")
+    refused(run("ask", "-", "x", reader=tmp_path, stdin=b"a < b"), "METATOK_READER")
+    refused(run("ask", "-", "x", "--method", "zip", stdin=b"a < b"), "invalid choice", code=2)
+
+
+def test_evaluate_on_the_command_line(tiny_reader: Path, tmp_path: Path) -> None:
+    out = tmp_path / "reader-tree.json"
+    done = run("evaluate", "--n", 2, "--seed", 1, "--json", "-o", out, reader=tiny_reader)
+    assert (done.returncode, done.stderr) == (0, b"")
+    found = json.loads(done.stdout)
+    assert found == json.loads(out.read_text())
+    assert found["command"] == "metatok evaluate --task tree --n 2 --seed 1 --json"
+    refused(run("evaluate", "--n", 1, reader=tiny_reader), "2 prompts or more")
+    refused(run("evaluate", "--task", "chess", reader=tiny_reader), "no task 'chess'", code=2)
+    refused(run("evaluate", "-o", tmp_path / "no" / "file", reader=tiny_reader), "no such folder")
+
+
+def test_train_hands_over_to_the_trainer(tmp_path: Path) -> None:
+    assert b"usage" in run("train", "--help").stdout
+    refused(run("train"), "required", code=2)
+    refused(run("train", tmp_path / "missing.toml", tmp_path / "run"), "missing.toml: No such file")
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("layers = 3\n")
+    refused(run("train", wrong, tmp_path / "run"), "Unknown setting 'layers'")
