@@ -1,0 +1,422 @@
+"""Fine-tune any causal LM of the Hub to read compressed prompts: LoRA, and trained embeddings for the new tokens.
+
+    metatok train --base-model ID CONFIG.toml FOLDER
+    torchrun --nproc-per-node 2 -m metatok.reader.finetune --base-model ID CONFIG.toml FOLDER    # on two GPUs
+
+The paper's own setting (LTSC, arXiv 2506.00307): a pretrained model learns the meta-tokens. The data are those of the
+reader trained from nothing: prompts raw, `ltsc` and `inline`, meta-ids at random, questions never compressed, and the
+expand task. One example is one question, in the order that people will ask in:
+
+    [bos] prompt <|q|> question <|a|> answer [eos]        [bos] compressed prompt <|expand|> raw prompt [eos]
+
+Low-rank adapters on all linear layers and the embeddings of new tokens are trained (peft); all else stays as it was.
+Meta-tokens have plain embeddings, the paper's form; phrase-based ones are for the reader of this repository only.
+
+FOLDER receives `config.json`, `log.jsonl`, `checkpoint.pt`, from which the same command goes on bit for bit, and
+`adapter/`: the adapter and the tokenizer with its new tokens, for `peft.AutoPeftModelForCausalLM.from_pretrained`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import os
+import random
+import sys
+import time
+import tomllib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, gather_object
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from metatok.codec import Codec, Method
+from metatok.reader.adapters import Marks, add_adapters, extend_tokenizer, load_base
+from metatok.reader.config import OptimizerConfig, _build
+from metatok.reader.data import Batch, Example, cut, pack
+from metatok.reader.folders import folder_of
+from metatok.reader.train import _stopping, fast_dtype, learning_rate
+from metatok.tasks.base import Sample, Task, get
+from metatok.tokenizer import MetaTokenizer
+
+POOL = 64  # examples that are sorted by length together
+FORMS: tuple[Method | None, ...] = (None, "ltsc", "inline")
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """A whole run; `finetune.toml` beside this file is an example."""
+
+    seed: int = 1
+    tasks: tuple[str, ...] = ("tree", "repo")
+    meta_tokens: int = 256
+    compressed_share: float = 0.65  # of the examples; half of them `ltsc`, half `inline`
+    expand_share: float = 0.15  # of the examples, all of them compressed
+    expand_weight: float = 0.3  # of the loss on an expanded prompt's tokens; an answer's weigh 1
+    rank: int = 16  # of the adapters; their scale is 2
+    adapter_lr: float = 2e-4
+    embedding_lr: float = 2e-3
+    tokens: int = 20_000_000  # of all examples together; the cosine ends there
+    warmup_steps: int = 50
+    final_lr: float = 0.02  # at the end of the cosine, relative
+    clip: float = 1.0  # of the gradient's norm
+    batch_tokens: int = 8192  # of one process's batch
+    longest: int = 4096  # examples that are longer, or too long for the model, are left out
+    full_size_at: float = 0.3  # share of the training after which prompts have all sizes
+    evaluate_minutes: float = 10.0
+    checkpoint_minutes: float = 10.0
+    evaluate_prompts: int = 40  # of each task, in three forms
+
+
+def load_config(path: Path) -> FinetuneConfig:
+    """The configuration of a TOML file; what it leaves out has its default.
+
+    Raises:
+        ValueError: for a name that is no setting.
+    """
+    return from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
+
+
+def from_dict(values: dict[str, Any]) -> FinetuneConfig:
+    """The inverse of `dataclasses.asdict`.
+
+    >>> from_dict({"rank": 8}).rank
+    8
+    """
+    config: FinetuneConfig = _build(FinetuneConfig(), values, "")
+    return config
+
+
+# ---- examples
+
+
+def make_example(
+    tokenizer: MetaTokenizer,
+    marks: Marks,
+    sample: Sample,
+    rng: random.Random,
+    form: Method | None,
+    *,
+    expand_weight: float | None = None,
+) -> Example:
+    """One question about one prompt, raw (`form` None) or compressed with meta-tokens drawn at random.
+
+    Args:
+        expand_weight: ask for the whole prompt instead, with this weight on each of its tokens.
+    """
+    raw = prompt = tokenizer.encode(sample.prompt).tolist()
+    if form is not None:
+        codec = Codec(tokenizer.vocab_size, tokenizer.meta_tokens, form)
+        prompt = codec.compress(raw, seed=rng.getrandbits(32)).ids.tolist()
+    if expand_weight is not None:
+        asked, answer = [marks.expand], [*raw, marks.eos]
+    else:
+        question, said = (tokenizer.encode(text).tolist() for text in (sample.question, sample.answer))
+        asked, answer = [marks.question, *question, marks.answer], [*said, marks.eos]
+    front = [*([] if marks.bos is None else [marks.bos]), *prompt, *asked]
+    n = len(front) + len(answer)
+    weight = np.zeros(n, dtype=np.float32)
+    weight[len(front) :] = 1.0 if expand_weight is None else expand_weight
+    none = np.empty((0, 4), dtype=np.int64)  # no phrase-based embeddings
+    return Example(np.array(front + answer), np.zeros(n, dtype=np.int64), np.arange(n), weight, none)
+
+
+def make_pool(
+    tasks: Sequence[Task],
+    tokenizer: MetaTokenizer,
+    marks: Marks,
+    config: FinetuneConfig,
+    number: int,
+    size: float,
+    longest: int,
+) -> list[Batch]:
+    """Pool `number` of the training data: the batches of `POOL` examples, in random order.
+
+    Args:
+        longest: examples that have more tokens are left out.
+        size: how large prompts get, see `metatok.tasks.base.Task.draw`.
+    """
+    examples = []
+    for i in range(POOL):
+        rng = random.Random(f"finetune/{config.seed}/{number}/{i}")
+        task = rng.choice(tasks)
+        compressed = rng.random() < config.compressed_share
+        form: Method | None = rng.choice(("ltsc", "inline")) if compressed else None
+        expand = compressed and rng.random() < config.expand_share / config.compressed_share
+        sample = task.draw(rng, size=size * rng.random() ** 0.5)[0]
+        weight = config.expand_weight if expand else None
+        example = make_example(tokenizer, marks, sample, rng, form, expand_weight=weight)
+        if len(example.ids) <= longest:
+            examples.append(example)
+    batches = list(cut(sorted(examples, key=lambda e: len(e.ids)), config.batch_tokens))
+    random.Random(f"finetune-order/{config.seed}/{number}").shuffle(batches)
+    return [pack(batch) for batch in batches]
+
+
+def logits_at(model: Any, batch: Batch, device: torch.device) -> Tensor:
+    """The model's outputs where the loss looks: (k, vocabulary) in float32."""
+    row, column = np.divmod(batch.where, batch.ids.shape[1])
+    kept, place = np.unique(column, return_inverse=True)
+    base = getattr(model, "module", model).get_base_model()
+    few = "logits_to_keep" in inspect.signature(base.forward).parameters
+    logits = model(
+        input_ids=torch.from_numpy(batch.ids).to(device),
+        attention_mask=torch.from_numpy((batch.segment >= 0).astype(np.int64)).to(device),
+        use_cache=False,
+        **({"logits_to_keep": torch.from_numpy(kept).to(device)} if few else {}),
+    ).logits
+    at: Tensor = logits[torch.from_numpy(row), torch.from_numpy(place if few else column)]
+    return at.float()
+
+
+# ---- a run
+
+
+class Finetuning:
+    """One fine-tuning run in a folder; everything it needs to go on is in `checkpoint.pt`.
+
+    Raises:
+        ValueError: the base model cannot be had or is none that can be fine-tuned, or the run is another's.
+    """
+
+    def __init__(self, base: str, config: FinetuneConfig, folder: Path):
+        self.base, self.config, self.folder = base, config, folder
+        cuda = torch.cuda.is_available()
+        dtype = fast_dtype(torch.device("cuda" if cuda else "cpu"))
+        self.accelerator = Accelerator(cpu=not cuda, mixed_precision="bf16" if dtype == torch.bfloat16 else "no")
+        with self.accelerator.main_process_first():
+            source = folder_of(base)
+        self.tokenizer, self.marks, new = extend_tokenizer(source, config.meta_tokens)
+        model = add_adapters(load_base(source, base, dtype), base, new, config.rank, config.seed)
+        self.longest = min(config.longest, getattr(model.config, "max_position_embeddings", config.longest))
+        self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        embeddings = [p for name, p in self.trained.items() if "trainable_tokens" in name]
+        adapters = [p for name, p in self.trained.items() if "trainable_tokens" not in name]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": adapters, "lr": config.adapter_lr}, {"params": embeddings, "lr": config.embedding_lr}],
+            betas=(0.9, 0.98),
+            weight_decay=0.0,
+        )
+        self.model = self.accelerator.prepare(model)
+        self.tasks = [get(name) for name in config.tasks]
+        self.steps = self.tokens = 0
+        self.seconds = 0.0
+        self.pool, self.pool_size, self.batch = -1, 0.0, 0  # the current pool, and batches of it that are done
+        self._batches: list[Batch] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.checkpoint.exists():
+            self._load()
+        elif self.accelerator.is_main_process:
+            settings = {"base_model": base} | asdict(config)
+            (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def done(self) -> bool:
+        return self.tokens >= self.config.tokens
+
+    def save(self) -> None:
+        """Write the checkpoint; it is either the old one or the new one, whenever the machine stops."""
+        places = gather_object([(self.pool, self.pool_size, self.batch)])
+        if not self.accelerator.is_main_process:
+            return
+        state = {
+            "base": self.base,
+            "trained": {name: p.detach() for name, p in self.trained.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "counts": (self.steps, self.tokens, self.seconds),
+            "places": places,
+        }
+        fresh = self.checkpoint.with_suffix(".tmp")
+        with fresh.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self.checkpoint)
+
+    def _load(self) -> None:
+        state = torch.load(self.checkpoint, weights_only=True, map_location=self.accelerator.device)
+        if state["base"] != self.base:
+            raise ValueError(
+                f"the run in {self.folder} fine-tunes {state['base']}, not {self.base}; take another folder."
+            )
+        if len(state["places"]) != self.accelerator.num_processes:
+            raise ValueError(f"this run has {len(state['places'])} processes; resume it with as many.")
+        with torch.no_grad():
+            for name, parameter in self.trained.items():
+                parameter.copy_(state["trained"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps, self.tokens, self.seconds = state["counts"]
+        self.pool, self.pool_size, self.batch = state["places"][self.accelerator.process_index]
+        if self.batch:
+            self._batches = self._make_pool()
+
+    def export(self) -> None:
+        """Write the adapter and its tokenizer to `adapter/`; plain peft and transformers read them."""
+        if not self.accelerator.is_main_process:
+            return
+        adapted = self.accelerator.unwrap_model(self.model)
+        adapted.save_pretrained(self.folder / "adapter", save_embedding_layers=False)
+        self.tokenizer.save_pretrained(self.folder / "adapter")
+
+    def _make_pool(self) -> list[Batch]:
+        number = self.pool * self.accelerator.num_processes + self.accelerator.process_index
+        settings = self.tokenizer, self.marks, self.config
+        return make_pool(self.tasks, *settings, number, self.pool_size, self.longest)
+
+    def _next_batch(self) -> Batch:
+        if self.batch == len(self._batches):
+            self.pool_size = min(1.0, self.tokens / self.config.tokens / self.config.full_size_at)
+            self.pool, self.batch = self.pool + 1, 0
+            self._batches = self._make_pool()
+            if not self._batches:
+                raise ValueError(f"no prompt of {', '.join(self.config.tasks)} fits into {self.longest} tokens.")
+        self.batch += 1
+        return self._batches[self.batch - 1]
+
+    def step(self) -> float:
+        """One update; the loss before it, of this process's batch."""
+        batch, config, device = self._next_batch(), self.config, self.accelerator.device
+        schedule = OptimizerConfig(tokens=config.tokens, warmup_steps=config.warmup_steps, final_lr=config.final_lr)
+        factor = learning_rate(schedule, self.steps, self.tokens)
+        for group, lr in zip(self.optimizer.param_groups, (config.adapter_lr, config.embedding_lr), strict=True):
+            group["lr"] = lr * factor
+        losses = F.cross_entropy(
+            logits_at(self.model, batch, device), torch.from_numpy(batch.target).to(device), reduction="none"
+        )
+        weight = torch.from_numpy(batch.weight).to(device)
+        loss = (losses * weight).sum() / weight.sum()
+        self.accelerator.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.trained.values(), config.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.steps += 1
+        self.tokens += int(self.accelerator.reduce(torch.tensor(batch.tokens, device=device), "sum"))
+        return loss.item()
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Held-out accuracy in percent, `tree/raw`, `tree/ltsc`, …, as `metatok.reader.heldout` has it: an answer is
+        exact if each of its tokens is the likeliest after the true ones before it."""
+        if not self.accelerator.is_main_process:
+            return {}
+        model, config = self.accelerator.unwrap_model(self.model), self.config
+        examples: dict[str, list[Example]] = defaultdict(list)
+        for task in self.tasks:
+            for i in range(config.evaluate_prompts):
+                sample = task.draw(random.Random(f"held-out/{task.name}/{i}"), seen=i % 2 == 0)[0]
+                made = [
+                    make_example(self.tokenizer, self.marks, sample, random.Random(f"held-out/{i}/{form}"), form)
+                    for form in FORMS
+                ]
+                if len(made[0].ids) <= self.longest:  # the same prompts in every form
+                    for form, example in zip(FORMS, made, strict=True):
+                        examples[f"{task.name}/{form or 'raw'}"].append(example)
+        scores: dict[str, list[bool]] = defaultdict(list)
+        for name, every in examples.items():
+            for part in cut(sorted(every, key=lambda e: len(e.ids)), config.batch_tokens):
+                batch = pack(part)
+                right = logits_at(model, batch, self.accelerator.device).argmax(-1).cpu().numpy() == batch.target
+                row = batch.where // batch.ids.shape[1]
+                scores[name] += [bool(right[row == r].all()) for r in range(len(part))]
+        return {name: round(100 * sum(rights) / len(rights), 1) for name, rights in scores.items()}
+
+    def log(self, **values: Any) -> None:
+        """Append one line to `log.jsonl`."""
+        if self.accelerator.is_main_process:
+            entry = {"step": self.steps, "tokens": self.tokens, "minutes": round(self.seconds / 60, 2)} | values
+            with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+
+    def train(self) -> None:
+        """Train to the end of the cosine, or until told to stop (SIGTERM, SIGINT); then write the adapter."""
+        evaluated = saved = self.seconds
+        losses: list[float] = []
+        shown: dict[str, float] = {}
+        bar = tqdm(
+            total=self.config.tokens,
+            initial=self.tokens,
+            unit="tok",
+            unit_scale=True,
+            mininterval=2,
+            disable=not self.accelerator.is_main_process,
+        )
+        with _stopping() as stop, bar:
+            while not self.done and not self._agree(bool(stop)):
+                began, before = time.perf_counter(), self.tokens
+                losses.append(self.step())
+                self.seconds += self._agree(time.perf_counter() - began)
+                bar.update(self.tokens - before)
+                if self.steps % 10 == 0 or self.done:
+                    mean = sum(losses) / len(losses)
+                    losses.clear()
+                    self.log(loss=round(mean, 4), size=round(self.pool_size, 3))
+                    bar.set_postfix(loss=f"{mean:.3f}", **shown)
+                if self.seconds - evaluated >= 60 * self.config.evaluate_minutes:
+                    evaluated = self.seconds
+                    shown = self.evaluate()
+                    self.log(held_out=shown)
+                if self.seconds - saved >= 60 * self.config.checkpoint_minutes:
+                    saved = self.seconds
+                    self.save()
+        self.save()
+        self.export()
+        if self.done:
+            self.log(held_out=self.evaluate(), done=True)
+
+    def _agree(self, value: Any) -> Any:
+        """What the main process says, so that all do the same."""
+        said = [value]
+        if self.accelerator.num_processes > 1:
+            broadcast_object_list(said)
+        return said[0]
+
+
+def finetune(base: str, config: FinetuneConfig, folder: Path) -> bool:
+    """Fine-tune a base model, or go on with it, and write the adapter; True where the run came to its end.
+
+    Args:
+        base: a folder or a Hub id.
+
+    Raises:
+        ValueError: see `Finetuning`.
+    """
+    run = Finetuning(base, config, folder)
+    run.train()
+    return run.done
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Start or resume a run."""
+    parser = argparse.ArgumentParser(prog="metatok train", description="Fine-tune a causal LM on compressed prompts.")
+    parser.add_argument("--base-model", required=True, metavar="ID", help="a folder or a Hub id")
+    parser.add_argument("config", type=Path, help="TOML; ignored where the folder has a checkpoint")
+    parser.add_argument("folder", type=Path, help="for checkpoints, logs and the adapter")
+    options = parser.parse_args(arguments)
+    saved = options.folder / "config.json"
+    try:
+        if (options.folder / "checkpoint.pt").exists():
+            values = json.loads(saved.read_text(encoding="utf-8"))
+            config = from_dict({name: value for name, value in values.items() if name != "base_model"})
+        else:
+            config = load_config(options.config)
+        return 0 if finetune(options.base_model, config, options.folder) else 1
+    except (OSError, ValueError) as error:
+        parser.exit(1, f"{error}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
