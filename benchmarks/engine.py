@@ -195,7 +195,8 @@ def peers() -> Iterator[Row]:
 
     All meta-tokens that pay. `bound` is the most that any grammar could save (LZ77). zip2zip is LZW with 2,048 codes
     whose codebook lives outside the prompt and is not counted. delta-ltsc 0.3.1 in three settings; "lossy" marks what
-    its own decompress does not restore. `times_faster` compares `inline` with the fastest of the three.
+    its own decompress does not restore, "fails" where it raises an error. `times_faster` compares `inline` with the
+    fastest of the three.
     """
     from benchmarks.peers import DELTA, zip2zip
 
@@ -213,13 +214,14 @@ def peers() -> Iterator[Row]:
         numbers = ids.tolist()
         outcome = zip2zip(numbers, tokenizer.vocab_size)
         row |= {"zip2zip": round(1 - outcome.length / len(ids), 3), "zip2zip ms": round(1e3 * outcome.seconds, 1)}
-        slowest = float("inf")
+        quickest = float("inf")
         for way, compress in DELTA.items():
             outcome = compress(numbers)
-            saving = f"{1 - outcome.length / len(ids):.3f}" + ("" if outcome.exact else " lossy")
+            saving = "fails" if outcome.length is None else f"{1 - outcome.length / len(ids):.3f}"
+            saving += " lossy" if outcome.length is not None and not outcome.exact else ""
             row |= {way: saving, f"{way} ms": round(1e3 * outcome.seconds, 1)}
-            slowest = min(slowest, outcome.seconds)
-        row["times_faster"] = round(slowest / inline)
+            quickest = min(quickest, outcome.seconds)
+        row["times_faster"] = round(quickest / inline)
         yield row
 
 
