@@ -21,8 +21,9 @@ Three settings, RepoBench's, which are the kinds of question here:
     code before
 
 The question is the last one to `TAIL` lines of that code, so that they stay raw: a line of code follows from those just
-above it more than from anything else, as an answer in the tree task follows from the question. The answer is the next
-line without its indentation.
+above it more than from anything else, as an answer in the tree task follows from the question. With them 0.187 of all
+tokens are saved by `ltsc` and 0.323 by `inline`, of the prompt alone 0.192 and 0.332 (`python -m benchmarks.tasks`).
+The answer is the next line without its indentation.
 
 As in RepoBench a target line is code, not an import, a comment or a string, and neither trivial nor very long. Not as
 there: a `def` or `class` line is no target, as its name is the author's free choice; lengths are counted in characters.
