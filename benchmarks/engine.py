@@ -14,6 +14,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -141,7 +142,7 @@ def hard() -> Iterator[Row]:
                     f"{method}_saving": round(done.saving, 4),
                 }
                 if n == 1_000_000:
-                    row[f"{method}_bytes"] = round(_peak(name, n, method) / n)
+                    row[f"{method}_bytes"] = round(_peak(ids, codec) / n)
             yield row
 
 
@@ -245,14 +246,16 @@ def _ten_million() -> Any:
     return np.concatenate(parts)[:10_000_000]
 
 
-def _peak(name: str, n: int, method: str) -> int:
-    prepare = f"""
+def _peak(ids: Any, codec: metatok.Codec) -> int:
+    with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+        np.save(file, ids.astype(np.int32))
+        file.flush()
+        prepare = f"""
 import numpy as np, metatok
-from benchmarks.hard_inputs import sequences
 metatok.warm_up()
-ids = next(ids for name, ids in sequences({n}) if name == {name!r})
-codec = metatok.Codec(131_072 if ids.max() < 131_072 else 1 << 20, None, {method!r})"""
-    return peak_bytes(prepare, "done = codec.compress(ids)")
+ids = np.load({file.name!r})
+codec = metatok.Codec({codec.vocab_size}, None, {codec.method!r})"""
+        return peak_bytes(prepare, "done = codec.compress(ids)")
 
 
 def _ms(work: Callable[[], Any], runs: int = 5) -> float:
