@@ -14,6 +14,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -141,7 +142,7 @@ def hard() -> Iterator[Row]:
                     f"{method}_saving": round(done.saving, 4),
                 }
                 if n == 1_000_000:
-                    row[f"{method}_bytes"] = round(_peak(name, n, method) / n)
+                    row[f"{method}_bytes"] = round(_peak(ids, codec) / n)
             yield row
 
 
@@ -195,7 +196,8 @@ def peers() -> Iterator[Row]:
 
     All meta-tokens that pay. `bound` is the most that any grammar could save (LZ77). zip2zip is LZW with 2,048 codes
     whose codebook lives outside the prompt and is not counted. delta-ltsc 0.3.1 in three settings; "lossy" marks what
-    its own decompress does not restore. `times_faster` compares `inline` with the fastest of the three.
+    its own decompress does not restore, "fails" where it raises an error. `times_faster` compares `inline` with the
+    fastest of the three.
     """
     from benchmarks.peers import DELTA, zip2zip
 
@@ -213,13 +215,14 @@ def peers() -> Iterator[Row]:
         numbers = ids.tolist()
         outcome = zip2zip(numbers, tokenizer.vocab_size)
         row |= {"zip2zip": round(1 - outcome.length / len(ids), 3), "zip2zip ms": round(1e3 * outcome.seconds, 1)}
-        slowest = float("inf")
+        quickest = float("inf")
         for way, compress in DELTA.items():
             outcome = compress(numbers)
-            saving = f"{1 - outcome.length / len(ids):.3f}" + ("" if outcome.exact else " lossy")
+            saving = "fails" if outcome.length is None else f"{1 - outcome.length / len(ids):.3f}"
+            saving += " lossy" if outcome.length is not None and not outcome.exact else ""
             row |= {way: saving, f"{way} ms": round(1e3 * outcome.seconds, 1)}
-            slowest = min(slowest, outcome.seconds)
-        row["times_faster"] = round(slowest / inline)
+            quickest = min(quickest, outcome.seconds)
+        row["times_faster"] = round(quickest / inline)
         yield row
 
 
@@ -243,14 +246,16 @@ def _ten_million() -> Any:
     return np.concatenate(parts)[:10_000_000]
 
 
-def _peak(name: str, n: int, method: str) -> int:
-    prepare = f"""
+def _peak(ids: Any, codec: metatok.Codec) -> int:
+    with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+        np.save(file, ids.astype(np.int32))
+        file.flush()
+        prepare = f"""
 import numpy as np, metatok
-from benchmarks.hard_inputs import sequences
 metatok.warm_up()
-ids = next(ids for name, ids in sequences({n}) if name == {name!r})
-codec = metatok.Codec(131_072 if ids.max() < 131_072 else 1 << 20, None, {method!r})"""
-    return peak_bytes(prepare, "done = codec.compress(ids)")
+ids = np.load({file.name!r})
+codec = metatok.Codec({codec.vocab_size}, None, {codec.method!r})"""
+        return peak_bytes(prepare, "done = codec.compress(ids)")
 
 
 def _ms(work: Callable[[], Any], runs: int = 5) -> float:

@@ -60,6 +60,7 @@ def main() -> None:
         division_in_use.PHRASE_LENGTHS = division
         division_in_use.PERIOD = sum(division.values())
         division_in_use.length_pattern.cache_clear()
+        division_in_use.places.cache_clear()
         _row(
             name, [_mean(n, division_in_use.fit_inline(g, pool)) for pool in POOLS for n, g in grammars], len(grammars)
         )

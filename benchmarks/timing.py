@@ -30,13 +30,15 @@ def cpu_seconds(work: Callable[[], Result], runs: int = 5, at_most: float = 4.0)
 def peak_bytes(prepare: str, work: str) -> int:
     """How much memory `work` takes beyond what is there after `prepare`, two pieces of Python run in a new process.
 
-    Linux only: the kernel's high-water mark is reset in between.
+    Linux only: memory that is free goes back to the kernel and its high-water mark is reset in between.
     """
     program = f"""
-import re
+import ctypes, gc, re
 def status(key):
     return 1024 * int(re.search(key + r":\\s+(\\d+)", open("/proc/self/status").read())[1])
 {prepare}
+gc.collect()
+ctypes.CDLL("libc.so.6").malloc_trim(0)
 open("/proc/self/clear_refs", "w").write("5")
 before = status("VmRSS")
 {work}

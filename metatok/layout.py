@@ -78,6 +78,8 @@ def write_inline(grammar: Grammar, vocabulary: Vocabulary, rng: np.random.Genera
     """The ids of a grammar that `fit_inline` made; meta-tokens in order, or drawn at random from the pool."""
     symbols, order = _in_order_inline(grammar.body, grammar.phrases, grammar.starts, grammar.base)
     lengths = grammar.lengths()[order]
+    if rng is None:
+        return _name(symbols, grammar.base, _numbers(lengths, order, length_pattern()), vocabulary)
     numbers = np.empty(grammar.rules, dtype=np.int64)
     for length in np.unique(lengths):
         which = order[lengths == length]
@@ -85,6 +87,20 @@ def write_inline(grammar: Grammar, vocabulary: Vocabulary, rng: np.random.Genera
         slots = _draw(len(which), room(int(length), vocabulary.pool), vocabulary, rng)
         numbers[which] = slots // len(places) * PERIOD + places[slots % len(places)]
     return _name(symbols, grammar.base, numbers, vocabulary)
+
+
+@njit(cache=True, nogil=True)
+def _numbers(lengths, order, pattern):
+    """The meta-token of each rule: for rules in this order the next one that stands for as many symbols."""
+    numbers = np.empty(len(order), dtype=np.int64)
+    following = np.zeros(pattern.max() + 1, dtype=np.int64)  # by length: the meta-tokens below this are taken
+    for i in range(len(order)):
+        m = following[lengths[i]]
+        while pattern[m % len(pattern)] != lengths[i]:
+            m += 1
+        numbers[order[i]] = m
+        following[lengths[i]] = m + 1
+    return numbers
 
 
 def write_prefix(grammar: Grammar, vocabulary: Vocabulary, rng: np.random.Generator | None = None) -> Int32:

@@ -55,6 +55,13 @@ def room(length: int, pool: int) -> int:
     return int(fits.sum()) * (pool // PERIOD) + int(fits[: pool % PERIOD].sum())
 
 
+@lru_cache(maxsize=64)
+def places(pool: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The lengths that phrases can have, the longest first, and how many of m0 … m(pool-1) there are for each."""
+    lengths = sorted(PHRASE_LENGTHS, reverse=True)
+    return np.array(lengths, dtype=np.int64), np.array([room(n, pool) for n in lengths], dtype=np.int64)
+
+
 def fit_inline(grammar: Grammar, pool: int) -> Grammar:
     """The grammar with every phrase of a length that the inline layout has a free meta-token for.
 
@@ -64,15 +71,14 @@ def fit_inline(grammar: Grammar, pool: int) -> Grammar:
     written out.
     """
     grammar = prune(grammar, 1)
-    lengths = np.array(sorted(PHRASE_LENGTHS, reverse=True), dtype=np.int64)
-    places = np.array([room(int(n), pool) for n in lengths], dtype=np.int64)
+    lengths, free = places(pool)
     cuts = MOST_CUTS
     while True:
-        symbols = grammar.lengths()
-        gains = (symbols - 1) * (grammar.uses() - 1) - 1
+        symbols, uses = grammar.lengths(), grammar.uses()
+        gains = (symbols - 1) * (uses - 1) - 1
         order = np.argsort(-gains, kind="stable")
         price = gains[order[pool - 1]] if 0 < pool < grammar.rules else 0  # what a meta-token saves at the margin
-        chains = _choose_chains(symbols, grammar.uses(), order, lengths, places, price if cuts > 0 else 0, cuts > 0)
+        chains = _choose_chains(symbols, uses, order, lengths, free, price if cuts > 0 else 0, cuts > 0)
         held = 1 + chains @ (lengths - 1)  # symbols that each rule's chain holds; 1: no room
         if (held == symbols).all():
             break

@@ -8,6 +8,7 @@ what was typed stays.
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import random
 import secrets
@@ -23,6 +24,7 @@ from metatok.codec import METHODS, Method
 from metatok.demo.cards import message_html
 from metatok.demo.run import Refused
 from metatok.reader.folders import ReaderError, bundled
+from metatok.reader.report import RESULTS
 from metatok.tasks.base import get
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ INTRO = """
 <i>is … inside …</i>) about trees with any names, written as in the examples: lines
 <code>leaf &lt; parent &lt; root: child, child</code>, <code>ls -R</code>, or XML; best at 150 to 700 tokens.
 <b>It cannot</b> chat, know anything that is not in the prompt, or answer other questions; it will say something
-nevertheless, and that will be wrong.</p>
+nevertheless, and that will be wrong.{measured}</p>
 """
 LOADING = "The reader is being loaded, once; this takes some seconds …"
 BUG = "Something went wrong here, which is not your text's fault. The server's log says what; your text is kept."
@@ -152,6 +154,19 @@ def stream(text: str, question: str, method: str, example: dict[str, Any]) -> It
         yield [message_html(BUG), "", "", "", "", ""]
 
 
+def measured() -> str:
+    """How often the bundled reader is right, from the committed evaluation; empty where there is none."""
+    try:
+        results = json.loads(RESULTS.joinpath("reader-tree.json").read_text(encoding="utf-8"))
+    except OSError:
+        return ""
+    right = {name: f"{100 * results['results'][name]['exact_match']:.0f} %" for name in ("raw", "inline", "ltsc")}
+    return (
+        f" On {results['n']:,} held-out examples its answer was exactly right for {right['raw']} of the raw prompts, "
+        f"{right['inline']} of those compressed by <code>inline</code> and {right['ltsc']} by <code>ltsc</code>."
+    )
+
+
 def ask_part() -> Callable[[], None]:
     """The components and events, inside a `gradio.Blocks` context.
 
@@ -159,7 +174,7 @@ def ask_part() -> Callable[[], None]:
         What loads the reader in the background, for when somebody looks at this part.
     """
     first = new_example(random.Random("the first example"))
-    gr.HTML(INTRO, elem_classes="prose-line")
+    gr.HTML(INTRO.format(measured=measured()), elem_classes="prose-line")
     example = gr.State(first)
     with gr.Row():
         with gr.Column(scale=7, min_width=320):

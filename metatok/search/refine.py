@@ -23,7 +23,7 @@ from metatok.search.saving import search_saving
 Int32 = NDArray[np.int32]
 
 # Steps for up to 8,192 tokens; beyond they get fewer as each takes longer, so that the time stays at about a second.
-STEPS = 600
+STEPS = 450
 DROPPED_IN_1000 = 400  # rules written out in a step: 25 to 50 % did about equally well, less is worse, see docs/LOG.md
 LONGER_IN_100 = 4  # steps that may keep a result one id longer; falls to none at the end
 
