@@ -282,15 +282,23 @@ def _stopping() -> Iterator[list[int]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Start or resume a run."""
-    parser = argparse.ArgumentParser(prog="metatok.reader.train", description="Train the reader.")
+    """Start or resume a run; with `--base-model` a fine-tuning (`metatok.reader.finetune`)."""
+    parser = argparse.ArgumentParser(prog="metatok train", description="Train the reader, or fine-tune a base model.")
     parser.add_argument("config", type=Path, help="TOML; ignored where the folder has a checkpoint")
     parser.add_argument("folder", type=Path, help="for checkpoints and logs")
+    parser.add_argument("--base-model", metavar="ID", help="fine-tune this causal LM instead: a folder or a Hub id")
     options = parser.parse_args(arguments)
+    if options.base_model is not None:
+        from metatok.reader import finetune
+
+        return finetune.main(arguments)
     saved = options.folder / "config.json"
     resumes = (options.folder / "checkpoint.pt").exists()
-    config = from_dict(json.loads(saved.read_text(encoding="utf-8"))) if resumes else load_config(options.config)
-    run = Run(config, options.folder)
+    try:
+        config = from_dict(json.loads(saved.read_text(encoding="utf-8"))) if resumes else load_config(options.config)
+        run = Run(config, options.folder)
+    except (OSError, ValueError) as error:
+        parser.exit(1, f"metatok train: {error}\n")
     try:
         run.train()
     finally:
