@@ -38,7 +38,7 @@ from metatok.tasks.base import get  # noqa: E402
 CONFIG = from_dict(
     {
         "compile": False,
-        "evaluate_prompts": 4,
+        "evaluate_prompts": 8,
         "model": {"layers": 2, "width": 64, "heads": 4, "inner": 128},
         "data": {"batch_tokens": 1024, "full_size_at": 100.0},  # small trees to the end
         "optimizer": {"tokens": 450_000, "warmup_steps": 10},
