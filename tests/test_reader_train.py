@@ -32,7 +32,7 @@ from metatok.reader.export import export, load_phrases  # noqa: E402
 from metatok.reader.heldout import Item, held_out, right_answers  # noqa: E402
 from metatok.reader.muon import Muon  # noqa: E402
 from metatok.reader.supply import Place, Supply  # noqa: E402
-from metatok.reader.train import Run, learning_rate, main  # noqa: E402
+from metatok.reader.train import Run, learning_rate  # noqa: E402
 from metatok.tasks.base import get  # noqa: E402
 
 CONFIG = from_dict(
@@ -294,22 +294,3 @@ def test_the_learning_of_a_held_out_prompt_is_fair(trained: Run) -> None:
     assert all(len(forms) == 3 and forms[0] == forms[1] == forms[2] for forms in by_prompt.values())
     rng = random.Random(f"train/{CONFIG.seed}/0/0")
     assert get("tree").draw(rng)[0].prompt not in by_prompt
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["missing.toml"], "No such file"),
-        (["wrong.toml"], "unknown setting 'optimiser'"),
-        (["missing.toml", "--base-model", "nobody/nothing"], "No such file"),
-    ],
-)
-def test_what_cannot_be_trained_is_said_in_a_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
-) -> None:
-    (tmp_path / "wrong.toml").write_text("optimiser = 3\n")
-    config, *rest = arguments
-    with pytest.raises(SystemExit) as exit_:
-        main([str(tmp_path / config), str(tmp_path / "run"), *rest])
-    assert exit_.value.code == 1
-    assert said in capsys.readouterr().err

@@ -294,11 +294,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return finetune.main(arguments)
     saved = options.folder / "config.json"
     resumes = (options.folder / "checkpoint.pt").exists()
-    try:
-        config = from_dict(json.loads(saved.read_text(encoding="utf-8"))) if resumes else load_config(options.config)
-        run = Run(config, options.folder)
-    except (OSError, ValueError) as error:
-        parser.exit(1, f"metatok train: {error}\n")
+    config = from_dict(json.loads(saved.read_text(encoding="utf-8"))) if resumes else load_config(options.config)
+    run = Run(config, options.folder)
     try:
         run.train()
     finally:
