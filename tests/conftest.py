@@ -39,3 +39,13 @@ def tiny_reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny_reader import make
 
     return make(tmp_path_factory.mktemp("reader"))
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """torch computes in one thread, so that sums come out the same to the bit."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -88,17 +88,22 @@ def from_dict(values: dict[str, Any]) -> Config:
     Raises:
         ValueError: for a name that is not in the dataclasses.
     """
-    config: Config = _build(Config(), values, "")
+    config: Config = build(Config(), values)
     return config
 
 
-def _build(default: Any, values: dict[str, Any], where: str) -> Any:
+def build(default: Any, values: dict[str, Any], where: str = "") -> Any:
+    """The dataclass `default` with these values, nested ones too; `where` is what messages put before a name.
+
+    Raises:
+        ValueError: for a name that is not in the dataclasses.
+    """
     known = {f.name: getattr(default, f.name) for f in fields(default)}
     for name, value in values.items():
         if name not in known:
             raise ValueError(f"unknown setting {where + name!r}; there are {', '.join(known)}")
         if is_dataclass(known[name]):
-            known[name] = _build(known[name], value, f"{where}{name}.")
+            known[name] = build(known[name], value, f"{where}{name}.")
         else:
             known[name] = tuple(value) if isinstance(value, list) else value
     return type(default)(**known)

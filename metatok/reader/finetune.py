@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
-import os
 import random
 import sys
 import time
@@ -35,17 +34,18 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import gather_object
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
 from metatok.codec import Codec, Method
 from metatok.reader.adapters import Marks, add_adapters, extend_tokenizer, load_base
-from metatok.reader.config import OptimizerConfig, _build
+from metatok.reader.config import OptimizerConfig, build
 from metatok.reader.data import Batch, Example, cut, pack
 from metatok.reader.folders import folder_of
-from metatok.reader.train import _stopping, fast_dtype, learning_rate
+from metatok.reader.running import agreed, stopping, write_checkpoint
+from metatok.reader.train import fast_dtype, learning_rate
 from metatok.tasks.base import Sample, Task, get
 from metatok.tokenizer import MetaTokenizer
 
@@ -93,7 +93,7 @@ def from_dict(values: dict[str, Any]) -> FinetuneConfig:
     >>> from_dict({"rank": 8}).rank
     8
     """
-    config: FinetuneConfig = _build(FinetuneConfig(), values, "")
+    config: FinetuneConfig = build(FinetuneConfig(), values)
     return config
 
 
@@ -240,12 +240,7 @@ class Finetuning:
             "counts": (self.steps, self.tokens, self.seconds),
             "places": places,
         }
-        fresh = self.checkpoint.with_suffix(".tmp")
-        with fresh.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.checkpoint)
+        write_checkpoint(self.checkpoint, state)
 
     def _load(self) -> None:
         state = torch.load(self.checkpoint, weights_only=True, map_location=self.accelerator.device)
@@ -354,11 +349,11 @@ class Finetuning:
             mininterval=2,
             disable=not self.accelerator.is_main_process,
         )
-        with _stopping() as stop, bar:
-            while not self.done and not self._agree(bool(stop)):
+        with stopping() as stop, bar:
+            while not self.done and not agreed(bool(stop)):
                 began, before = time.perf_counter(), self.tokens
                 losses.append(self.step())
-                self.seconds += self._agree(time.perf_counter() - began)
+                self.seconds += agreed(time.perf_counter() - began)
                 bar.update(self.tokens - before)
                 if self.steps % 10 == 0 or self.done:
                     mean = sum(losses) / len(losses)
@@ -376,13 +371,6 @@ class Finetuning:
         self.export()
         if self.done:
             self.log(held_out=self.evaluate(), done=True)
-
-    def _agree(self, value: Any) -> Any:
-        """What the main process says, so that all do the same."""
-        said = [value]
-        if self.accelerator.num_processes > 1:
-            broadcast_object_list(said)
-        return said[0]
 
 
 def finetune(base: str, config: FinetuneConfig, folder: Path) -> bool:

@@ -16,20 +16,16 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list, gather_object, reduce
+from accelerate.utils import gather_object, reduce
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -42,6 +38,7 @@ from metatok.reader.heldout import Item, accuracy, held_out
 from metatok.reader.mimetic import initialise
 from metatok.reader.model import LeanLlama
 from metatok.reader.muon import Muon
+from metatok.reader.running import agreed, stopping, write_checkpoint
 from metatok.reader.supply import Place, Supply
 from metatok.tasks.base import get
 from metatok.tokenizer import MetaTokenizer
@@ -157,12 +154,7 @@ class Run:
             "counts": {"steps": self.steps, "tokens": self.tokens, "seconds": self.seconds},
             "places": places,
         }
-        fresh = self.checkpoint.with_suffix(".tmp")
-        with fresh.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.checkpoint)
+        write_checkpoint(self.checkpoint, state)
 
     def _load(self) -> Place:
         """Take up the checkpoint; where this process is in its data."""
@@ -223,7 +215,7 @@ class Run:
         losses: list[float] = []
         shown: dict[str, float] = {}
         with (
-            _stopping() as stop,
+            stopping() as stop,
             tqdm(
                 total=config.optimizer.tokens,
                 initial=self.tokens,
@@ -233,10 +225,10 @@ class Run:
                 disable=not self.processes.is_main_process,
             ) as bar,
         ):
-            while not self.done and not self._agree(bool(stop)):
+            while not self.done and not agreed(bool(stop)):
                 began, before = time.perf_counter(), self.tokens
                 losses.append(self.step())
-                self.seconds += self._agree(time.perf_counter() - began)
+                self.seconds += agreed(time.perf_counter() - began)
                 bar.update(self.tokens - before)
                 if self.steps % 100 == 0:
                     mean = sum(losses) / len(losses)
@@ -255,30 +247,6 @@ class Run:
         self.save()
         if self.done:
             self.log(held_out=self.evaluate(), done=True)
-
-    def _agree(self, value: Any) -> Any:
-        """What the main process says, so that all do the same."""
-        if self.processes.num_processes == 1:
-            return value
-        said = [value]
-        broadcast_object_list(said)
-        return said[0]
-
-
-@contextmanager
-def _stopping() -> Iterator[list[int]]:
-    """A list that is empty until the process is told to stop."""
-    told: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        told.append(number)
-
-    old = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield told
-    finally:
-        for s, handler in old.items():
-            signal.signal(s, handler)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,49 @@
+"""What training runs have in common around their steps: whole checkpoints, a clean stop, one word for all processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+
+
+def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Save a state for `torch.load`; the file is either the old one or the new one, whenever the machine stops."""
+    fresh = path.with_suffix(".tmp")
+    with fresh.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def agreed(value: Any) -> Any:
+    """What the main process says, so that all processes do the same."""
+    said = [value]
+    if PartialState().num_processes > 1:
+        broadcast_object_list(said)
+    return said[0]
+
+
+@contextmanager
+def stopping() -> Iterator[list[int]]:
+    """A list that is empty until the process is told to stop (SIGTERM, SIGINT)."""
+    told: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        told.append(number)
+
+    old = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield told
+    finally:
+        for s, handler in old.items():
+            signal.signal(s, handler)
