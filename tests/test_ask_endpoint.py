@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -151,3 +152,18 @@ def test_examples_have_all_kinds_of_question() -> None:
 def test_the_page_is_built_without_torch() -> None:
     code = "import sys; from metatok import demo; demo.build(); assert not {'torch', 'transformers'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_the_introduction_tells_the_measured_accuracy_of_this_reader_only(
+    tiny_reader: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("METATOK_READER", raising=False)
+    results = json.loads((ROOT / "assets" / "results" / "reader-tree.json").read_text(encoding="utf-8"))
+    said = part.measured()
+    assert f"On {results['n']:,} held-out examples" in said
+    for form in ("raw", "inline", "ltsc"):
+        assert f"{100 * results['results'][form]['exact_match']:.0f}\N{NO-BREAK SPACE}%" in said
+    monkeypatch.setenv("METATOK_READER", str(tiny_reader))
+    assert part.measured() == ""
+    monkeypatch.setenv("METATOK_READER", str(tiny_reader / "nothing"))
+    assert part.measured() == ""

@@ -23,7 +23,7 @@ import gradio as gr
 from metatok.codec import METHODS, Method
 from metatok.demo.cards import message_html
 from metatok.demo.run import Refused
-from metatok.reader.folders import ReaderError, bundled
+from metatok.reader.folders import ASSETS, ReaderError, bundled
 from metatok.reader.report import RESULTS
 from metatok.tasks.base import get
 
@@ -42,6 +42,8 @@ KINDS = {
     "inside": "is NAME inside OTHER",
 }
 """The questions that the reader was trained on, and how each is put."""
+
+SHOWN = ("raw", "inline", "ltsc")  # whose accuracy the introduction tells
 
 INTRO = """
 <p>A small language model, trained for this page, reads the prompt twice: as it is, and compressed.
@@ -155,12 +157,14 @@ def stream(text: str, question: str, method: str, example: dict[str, Any]) -> It
 
 
 def measured() -> str:
-    """How often the bundled reader is right, from the committed evaluation; empty where there is none."""
+    """How often the reader of this repository is right, from the committed evaluation; empty for any other."""
     try:
+        if bundled() != ASSETS:
+            return ""
         results = json.loads(RESULTS.joinpath("reader-tree.json").read_text(encoding="utf-8"))
-    except OSError:
+    except (OSError, ReaderError):
         return ""
-    right = {name: f"{100 * results['results'][name]['exact_match']:.0f} %" for name in ("raw", "inline", "ltsc")}
+    right = {name: f"{100 * results['results'][name]['exact_match']:.0f}\N{NO-BREAK SPACE}%" for name in SHOWN}
     return (
         f" On {results['n']:,} held-out examples its answer was exactly right for {right['raw']} of the raw prompts, "
         f"{right['inline']} of those compressed by <code>inline</code> and {right['ltsc']} by <code>ltsc</code>."
