@@ -25,7 +25,7 @@ from metatok.reader.bpe import (
     train_bpe,
 )
 from metatok.reader.config import Config, DataConfig, from_dict, load_config
-from metatok.reader.data import Example, cut, make_example, pack, pool_of_batches
+from metatok.reader.data import Example, cut, make_example, pack, pool_of_batches, renaming, word_ids
 from metatok.tasks.base import get, samples
 
 TREE = get("tree")
@@ -162,6 +162,26 @@ def test_training_data_is_a_function_of_seed_and_counter(tokenizer: MetaTokenize
     assert pool(1, 0) == pool(1, 0)
     assert pool(1, 0) != pool(1, 1)
     assert pool(1, 0) != pool(2, 0)
+
+
+def test_renaming_exchanges_words_and_nothing_else(tokenizer: MetaTokenizer) -> None:
+    renamed = renaming(tokenizer, random.Random(0))
+    np.testing.assert_array_equal(np.sort(renamed), np.arange(VOCAB_SIZE))
+    words = word_ids(tokenizer)
+    assert np.mean(renamed[words] != words) > 0.99
+    fixed = tokenizer.encode('parent of children none yes <entry dn=" </member> 12, : /\n')
+    np.testing.assert_array_equal(renamed[fixed], fixed)
+
+    drawn = TREE.draw(random.Random(3), questions=4)
+    before, after = (
+        make_example(tokenizer, drawn, DataConfig(prompt_weight=0), random.Random(3), None, renamed=r)
+        for r in (None, renamed)
+    )
+    # Prompt, questions and answers are renamed alike, so that what is asked is still said.
+    special = before.ids < 6
+    np.testing.assert_array_equal(after.ids[special], before.ids[special])
+    np.testing.assert_array_equal(after.ids[~special], renamed[before.ids[~special]])
+    np.testing.assert_array_equal(after.weight > 0, before.weight > 0)
 
 
 def test_training_data_has_the_shares_it_should(tokenizer: MetaTokenizer) -> None:

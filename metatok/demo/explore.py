@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from functools import partial
 from html import escape
 from typing import Any
@@ -70,7 +71,26 @@ def _answer(text: str, tokenizer: str, method: str, meta_tokens: int | None) -> 
         raise gr.Error(BUG, print_exception=False) from error
 
 
-def explore() -> None:
+@dataclass(frozen=True)
+class Explore:
+    """What other tabs may read of this one, as components.
+
+    Attributes:
+        text, tokenizer, method, meta_tokens, architecture: what the person chose.
+        numbers: a State with the last result's summary less its phrases, or None.
+        message: where a sentence to the person goes.
+    """
+
+    text: Any
+    tokenizer: Any
+    method: Any
+    meta_tokens: Any
+    architecture: Any
+    numbers: Any
+    message: Any
+
+
+def explore() -> Explore:
     """The components and events, inside a `gradio.Blocks` context."""
     prepared = examples()
     text = prepared[0].text if prepared else ""
@@ -173,6 +193,7 @@ def explore() -> None:
     text_input.input(None, None, about, js="() => ''", **quiet)
     architecture.change(change_model, [numbers, architecture], [summary, compute], **quiet)
     gr.api(compress, api_name="compress", **shared)
+    return Explore(text_input, tokenizer, method, pool, architecture, numbers, message)
 
 
 def about_html(example: Example) -> str:

@@ -30,6 +30,7 @@ class DataConfig:
     tasks: tuple[str, ...] = ("tree",)
     compressed_share: float = 0.65  # of the examples; half of them `ltsc`, half `inline`
     expand_share: float = 0.15  # of the examples, all of them compressed
+    renamed_share: float = 0.5  # of the examples, whose words are exchanged for any others of the vocabulary
     questions: int = 10  # a prompt
     first_weight: float = 3.0  # of the loss on an answer's first token, which must be found; the others weigh 1
     prompt_weight: float = 0.1  # on positions of the prompt; names there cannot be known, and are noise

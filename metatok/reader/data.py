@@ -10,6 +10,9 @@ One example is one prompt and several questions about it:
 Each question sees the prompt and itself only, at the positions it would have alone (`segment`, `position`): one pass
 over the prompt trains what many would. The prompt may be compressed; questions and answers never are. An expand example
 has `<|expand|>` and the whole raw prompt in the place of the questions.
+
+In a share of the examples the ids of words are exchanged for others at random (`renaming`). What a prompt says about
+its names stays true, and no name can be known by heart, or stay without training because no word list has it.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +36,7 @@ Float = NDArray[np.float32]
 
 POOL = 256  # examples that are sorted by length together
 ROUND = 16  # batch lengths are multiples of this, so that few shapes occur
+FIXED = "parent children depth path of is inside none yes no entry member dn"  # no names: never exchanged
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,21 @@ def phrase_rows(compressed: Compressed, offset: int = 0) -> Int:
     return np.array(rows, dtype=np.int64).reshape(-1, 4)
 
 
+@lru_cache(maxsize=4)
+def word_ids(tokenizer: MetaTokenizer) -> Int:
+    """The ids of words and parts of words, ascending: those made of letters only, without `FIXED`'s."""
+    fixed = set(tokenizer.encode(FIXED).tolist())
+    pieces = ((i, tokenizer.fragment([i])) for i in range(tokenizer.vocab_size) if i not in fixed)
+    return np.array([i for i, piece in pieces if piece.isascii() and piece.isalpha()], dtype=np.int64)
+
+
+def renaming(tokenizer: MetaTokenizer, rng: random.Random) -> Int:
+    """For each id the one to take in its place, (vocab_size,): a permutation that exchanges words at random."""
+    renamed, words = np.arange(tokenizer.vocab_size), word_ids(tokenizer)
+    renamed[words] = np.random.default_rng(rng.getrandbits(64)).permutation(words)
+    return renamed
+
+
 def make_example(
     tokenizer: MetaTokenizer,
     samples: Sequence[Sample],
@@ -102,14 +122,22 @@ def make_example(
     form: Method | None,
     *,
     expand: bool = False,
+    renamed: Int | None = None,
 ) -> Example:
     """One prompt with its questions, raw (`form` None) or compressed with meta-tokens drawn at random.
 
     Args:
         samples: at least one; all have the same prompt.
         expand: ask for the whole prompt instead, `samples[0]`'s.
+        renamed: what takes the place of each id in prompt, questions and answers, see `renaming`.
     """
-    raw = tokenizer.encode(samples[0].prompt).tolist()
+
+    def encode(text: str) -> list[int]:
+        ids = tokenizer.encode(text)
+        values: list[int] = (ids if renamed is None else renamed[ids]).tolist()
+        return values
+
+    raw = encode(samples[0].prompt)
     prompt, phrases = raw, np.empty((0, 4), dtype=np.int64)
     if form is not None:
         codec = Codec(tokenizer.vocab_size, tokenizer.meta_tokens, form)
@@ -122,7 +150,7 @@ def make_example(
     if expand:
         parts = [([EXPAND], [*raw, EOS], [config.expand_weight] * (len(raw) + 1))]
     else:
-        encoded = [[tokenizer.encode(text).tolist() for text in (s.question, s.answer)] for s in samples]
+        encoded = [(encode(s.question), encode(s.answer)) for s in samples]
         parts = [
             ([QUESTION, *question, ANSWER], [*answer, EOS], [config.first_weight] + [1.0] * len(answer))
             for question, answer in encoded
@@ -180,9 +208,10 @@ def pool_of_batches(
         compressed = rng.random() < config.compressed_share
         form: Method | None = rng.choice(("ltsc", "inline")) if compressed else None
         expand = compressed and rng.random() < config.expand_share / config.compressed_share
+        renamed = renaming(tokenizer, rng) if rng.random() < config.renamed_share else None
         # All sizes up to the current one, larger ones more often: small prompts teach fastest, and stay in range.
         drawn = task.draw(rng, size=size * rng.random() ** 0.5, questions=config.questions, seen=True)
-        example = make_example(tokenizer, drawn, config, rng, form, expand=expand)
+        example = make_example(tokenizer, drawn, config, rng, form, expand=expand, renamed=renamed)
         if len(example.ids) <= config.longest:
             examples.append(example)
     examples.sort(key=lambda e: len(e.ids))
