@@ -49,6 +49,7 @@ element.addEventListener("focusin", (event) => {
 element.addEventListener("focusout", (event) => {
   if (event.target.matches(".inner") && held) paint([lit]);
   if (held || !event.target.matches(".entry, .text")) return;
+  fixed = false;
   unmark("twin");
   clear();
   view.cursor = null;
