@@ -45,9 +45,11 @@ def build() -> Any:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio as gr
 
+    from metatok.demo.about import about_part
     from metatok.demo.ask import ask_part
     from metatok.demo.explore import explore
     from metatok.demo.page import Page
+    from metatok.demo.results import results_part
     from metatok.demo.savings import savings_part
 
     with Page(title=TITLE, analytics_enabled=False) as page:
@@ -59,6 +61,10 @@ def build() -> Any:
                 savings_part(explored)
             with gr.Tab("Ask", id="ask", elem_id="ask-tab") as tab:
                 warm = ask_part()
+            with gr.Tab("Results", id="results", elem_id="results-tab"):
+                results_part()
+            with gr.Tab("About", id="about", elem_id="about-tab"):
+                about_part()
         tab.select(warm, None, None, api_visibility="private", show_progress="hidden")
     return page
 

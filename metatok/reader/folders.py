@@ -5,6 +5,7 @@ Readers are looked for here and loaded by `metatok.reader.generate`.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ ASSETS = Path(__file__).parents[2] / "assets" / "reader"
 
 FILES = ["*.json", "*.safetensors"]  # of a repository on the Hub
 NETWORK_SECONDS = 10.0  # for the Hub's first answer
+TRAINING_FILE = "training.json"
 
 
 class ReaderError(ValueError):
@@ -36,6 +38,19 @@ def bundled() -> Path:
         "`metatok train metatok/reader/tree.toml RUN`, write it to a folder with "
         f"`python -m metatok.reader.export RUN FOLDER`, and name that with --reader or {VARIABLE}."
     )
+
+
+def trained_on(folder: Path) -> tuple[str, ...]:
+    """The tasks that the reader in a folder was trained on; empty where the folder does not say.
+
+    >>> trained_on(ASSETS / "nowhere")
+    ()
+    """
+    try:
+        tasks = json.loads((folder / TRAINING_FILE).read_text(encoding="utf-8"))["tasks"]
+        return tuple(map(str, tasks))
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
 
 
 def folder_of(name: str | os.PathLike[str] | None) -> Path:
