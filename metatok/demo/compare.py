@@ -34,16 +34,22 @@ ALL_EFFORTS: list[Effort] = list(EFFORTS)
 ONE_POOL: list[int | None] = [DEFAULT_META_TOKENS]
 
 EMPTY = "There is no text yet: paste one, take Explore's, or upload a file."
+FORMATS = {"saved, %": "{:.1f}", "time, ms": "{:,.1f}", "tokens": "{:,.0f}"}
 REDRAW_SECONDS = 0.7  # a table and a chart for every configuration would keep the browser busy
 
-INTRO = f"""
+INTRO = """
 <p>Every method, effort and pool size on the same text, with Explore's tokenizer: what it saves, how long it takes, and
-the LZ77 bound, which nothing of this kind can pass. Of a file with several documents (lines of JSONL, rows of CSV,
-files in a zip archive) each is compressed by itself, and the table has their sum. Up to {MAX_BYTES / 1e6:.0f} MB of
-text, unpacked, in up to {MAX_DOCUMENTS:,} documents; effort <code>max</code> up to {MAX_EFFORT_TOKENS:,} tokens in up
-to {MAX_EFFORT_DOCUMENTS}. Times are taken on the machine that serves this page, with what else it does: the median of
-{RUNS} runs for a text up to {SHORT:,} tokens, else and for <code>max</code> of one; several documents run on all
-cores.</p>
+the LZ77 bound, which nothing of this kind can pass.</p>
+"""
+FILE_INFO = f"""
+<p>Each line of a JSONL file, row of a CSV file and file in a zip archive is a document that is compressed by itself;
+all numbers are then of their sum. Up to {MAX_BYTES / 1e6:.0f} MB of text, unpacked, in up to {MAX_DOCUMENTS:,}
+documents; effort <code>max</code> up to {MAX_EFFORT_TOKENS:,} tokens in up to {MAX_EFFORT_DOCUMENTS} documents.</p>
+"""
+TIME_INFO = f"""
+<p>Times are those of this server, with whatever else it does: the median of {RUNS} runs for one text of up to
+{SHORT:,} tokens, of one run for a longer one and for <code>max</code>, and of one run on all cores for several
+documents. The tokenizer's time is not in them.</p>
 """
 
 
@@ -114,21 +120,20 @@ def stream(
 
 
 def rows_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """The rows as they are shown: percent, milliseconds, and a note where something was not tried."""
+    """The rows as the page has them: percent, milliseconds, and a note where something was not tried."""
     rows = [outcome.row for outcome in outcomes]
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
             "method": [row.method for row in rows],
             "effort": [row.effort for row in rows],
-            "meta-tokens": [AS_MANY_AS_PAY if row.meta_tokens is None else f"{row.meta_tokens:,}" for row in rows],
-            "tokens": pd.array([row.compressed_tokens for row in rows], dtype="Int64"),
-            "saved, %": [None if row.saving is None else round(100 * row.saving, 1) for row in rows],
-            "time, ms": [None if row.seconds is None else float(f"{1000 * row.seconds:.3g}") for row in rows],
+            "pool": ["all" if row.meta_tokens is None else f"{row.meta_tokens:,}" for row in rows],
+            "saved, %": [None if row.saving is None else 100 * row.saving for row in rows],
+            "time, ms": [None if row.seconds is None else 1000 * row.seconds for row in rows],
+            "tokens": [row.compressed_tokens for row in rows],
             "runs": [row.runs for row in rows],
             "exact": [row.note or ("yes" if row.exact else "no: a bug, please report it") for row in rows],
         }
     )
-    return frame
 
 
 def conclusion(prepared: Prepared, outcomes: Sequence[Outcome]) -> str:
@@ -185,10 +190,11 @@ def compare_part(explore: Explore) -> None:
             take = gr.Button("Take Explore's text", size="sm", elem_id="compare-take")
             file = gr.File(
                 label=f"File: text, JSONL, CSV or zip, up to {MAX_BYTES / 1e6:.0f} MB",
-                height=110,
+                height=130,
                 elem_id="compare-file",
             )
             note = gr.HTML(elem_id="compare-note", elem_classes="prose-line")
+            gr.HTML(FILE_INFO, elem_classes="prose-line small")
         with gr.Column(scale=5, min_width=300):
             methods = gr.CheckboxGroup(list(METHODS), value=list(METHODS), label="Methods", elem_id="compare-methods")
             efforts = gr.CheckboxGroup(
@@ -202,6 +208,7 @@ def compare_part(explore: Explore) -> None:
                 [(str(size), size) for size in POOLS],
                 value=list(POOLS),
                 label="Meta-tokens, at most",
+                info="The size of the pool.",
                 elem_id="compare-pools",
             )
             with gr.Row():
@@ -210,7 +217,16 @@ def compare_part(explore: Explore) -> None:
     message = gr.HTML(elem_id="compare-message")
     status = gr.HTML(elem_id="compare-status", elem_classes="prose-line")
     plot = gr.Plot(label="Saving against time", elem_id="compare-plot")
-    table = gr.Dataframe(label="All of them", interactive=False, show_search="filter", elem_id="compare-table")
+    table = gr.Dataframe(
+        label="All of them",
+        interactive=False,
+        datatype=["str", "str", "str", "number", "number", "number", "number", "str"],
+        column_widths=["82px", "84px", "64px", "90px", "96px", "90px", "64px", "90px"],
+        max_height=620,
+        show_search="search",
+        elem_id="compare-table",
+    )
+    gr.HTML(TIME_INFO, elem_classes="prose-line small")
     files = gr.File(label="Download", interactive=False, file_count="multiple", elem_id="compare-download")
 
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
@@ -244,4 +260,5 @@ def _describe(path: str | None) -> list[str]:
 
 def _shown(prepared: Prepared, outcomes: Sequence[Outcome]) -> list[Any]:
     rows = [outcome.row for outcome in outcomes]
-    return [rows_frame(outcomes), comparison_figure(rows, prepared.tokens, prepared.bound)]
+    table = rows_frame(outcomes).style.format(FORMATS, na_rep="")
+    return [table, comparison_figure(rows, prepared.tokens, prepared.bound)]

@@ -53,36 +53,23 @@ def comparison_figure(rows: Sequence[Measured], original_tokens: int, bound: int
     groups: dict[tuple[str, str], list[Measured]] = {}
     for row in measured:
         groups.setdefault((row.method, row.effort), []).append(row)
-    named: set[str] = set()
     for (method, effort), group in groups.items():
         figure.add_scatter(
-            name=method,
-            legendgroup=method,
-            showlegend=method not in named,
+            name=f"{method}, {effort}",
+            showlegend=False,
             x=[1000 * (row.seconds or 0) for row in group],
             y=[100 * (row.saving or 0) for row in group],
             mode="lines+markers",
             line={"color": METHOD_COLORS[method], "width": 1},
-            marker={
-                "color": METHOD_COLORS[method],
-                "symbol": EFFORT_SYMBOLS[effort],
-                "size": 11,
-                "line": {"color": "white", "width": 1},
-            },
+            marker=_marker(METHOD_COLORS[method], EFFORT_SYMBOLS[effort]),
             customdata=["as many as pay" if row.meta_tokens is None else f"{row.meta_tokens:,}" for row in group],
             hovertemplate=f"{method}, {effort}, meta-tokens: %{{customdata}}<br>"
             "%{y:.1f} % saved in %{x:.3~r} ms<extra></extra>",
         )
-        named.add(method)
-    for effort in dict.fromkeys(effort for _, effort in groups):
-        figure.add_scatter(  # the shapes, for the legend alone
-            name=effort,
-            x=[None],
-            y=[None],
-            mode="markers",
-            marker={"color": RAW, "symbol": EFFORT_SYMBOLS[effort], "size": 9},
-            hoverinfo="skip",
-        )
+    legend = [(method, _marker(METHOD_COLORS[method], "square")) for method in dict.fromkeys(m for m, _ in groups)]
+    legend += [(effort, _marker(RAW, EFFORT_SYMBOLS[effort])) for effort in dict.fromkeys(e for _, e in groups)]
+    for name, marker in legend:
+        figure.add_scatter(name=name, x=[None], y=[None], mode="markers", marker=marker, hoverinfo="skip")
     _style(figure)
     most = 100 * (1 - bound / original_tokens) if original_tokens else 0.0
     figure.add_hline(
@@ -96,18 +83,22 @@ def comparison_figure(rows: Sequence[Measured], original_tokens: int, bound: int
             "yanchor": "bottom",
         },
     )
-    times = [1000 * (row.seconds or 0) for row in measured if row.seconds]
+    times = [log10(1000 * row.seconds) for row in measured if row.seconds]
+    first, last = (min(times) - 0.2, max(times) + 0.2) if times else (0, 3)
     figure.update_layout(hovermode="closest")
     figure.update_xaxes(
         title={"text": "time to compress, ms", "standoff": 6},
         type="log",
-        range=[log10(min(times)) - 0.3, log10(max(times)) + 0.3] if times else [0, 3],
-        dtick=1,
+        range=[first, last],
+        dtick=1 if last - first > 2.2 else "D2",  # D2: also at 2 and 5
         tickformat="~r",
     )
     figure.update_yaxes(
         title={"text": "tokens saved, %", "standoff": 6},
         range=[0, 1.15 * max(most, 1)],
-        ticksuffix="",
     )
     return figure
+
+
+def _marker(color: str, symbol: str) -> dict[str, Any]:
+    return {"color": color, "symbol": symbol, "size": 11, "line": {"color": "white", "width": 1}}
