@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import pytest
+
 from metatok import kernels
+from tests.linked_environment import base_python, linked_environment
 from tests.other_user import OtherUser, other_user, read_only, readable_folder
 
 ROOT = Path(__file__).parents[1]
@@ -24,24 +26,29 @@ print(count(1))
 
 
 def run(user: OtherUser, folder: Path, program: str) -> str:
-    command = [*user.prefix, sys.executable, program]
+    command = [*user.prefix, folder / "venv/bin/python", program]
     environment = {**user.environment(dict(os.environ)), "PYTHONPATH": str(folder)}
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def installed(folder: Path) -> Path:
+def install(folder: Path, user: OtherUser) -> None:
     """The package as root would install it, with a module of one small kernel."""
+    python = base_python(user)
+    if python is None:
+        pytest.skip("there is no Python here that another user can run")
+    numba = folder / "requirements.txt"
+    numba.write_text("numba")
+    linked_environment(folder / "venv", python, numba)
     shutil.copytree(ROOT / "metatok", folder / "metatok", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "count.py").write_text(COUNT)
     read_only(folder)
-    return folder
 
 
 def test_a_user_without_a_home_keeps_kernels_below_the_temp_folder() -> None:
     with readable_folder() as folder, other_user() as user:
-        installed(folder)
+        install(folder, user)
         assert run(user, folder, "count.py") == "2\n"
         kept = list(user.temp.glob("metatok-numba-*/**/count.*.nbc"))
         assert len(kept) == 1
@@ -53,7 +60,7 @@ def test_a_user_without_a_home_keeps_kernels_below_the_temp_folder() -> None:
 
 def test_a_folder_of_somebody_else_is_not_used() -> None:
     with readable_folder() as folder, other_user() as user:
-        installed(folder)
+        install(folder, user)
         uid = user.temp.stat().st_uid
         (user.temp / f"metatok-numba-{uid}").symlink_to(folder)
         assert run(user, folder, "count.py") == "2\n"

@@ -23,6 +23,7 @@ import gradio as gr
 from metatok.codec import METHODS, Method
 from metatok.demo.cards import message_html
 from metatok.demo.run import Refused
+from metatok.demo.zerogpu import gpu
 from metatok.reader.folders import ASSETS, ReaderError, bundled
 from metatok.reader.report import RESULTS
 from metatok.tasks.base import get
@@ -78,6 +79,7 @@ def reader() -> Reader:
         return _loaded()
 
 
+@gpu
 def ask(text: str, question: str, method: Method = DEFAULT_METHOD) -> dict[str, Any]:
     """Ask the bundled reader about a text, raw and compressed.
 
@@ -127,6 +129,7 @@ def truth(example: dict[str, Any], text: str, question: str) -> str | None:
     return example["answers"][kinds[0]] if kinds else None
 
 
+@gpu
 def stream(text: str, question: str, method: str, example: dict[str, Any]) -> Iterator[list[Any]]:
     """What the outputs show, again and again until both answers are there: message, true answer, and for raw and
     compressed the answer and its numbers."""
