@@ -228,8 +228,9 @@ def _front_matter(folder: Path, files: set[str], python: str) -> Iterator[str]:
     version = settings["python_version"]
     if not re.fullmatch(r"3\.\d+(\.\d+)?", version) or not SpecifierSet(python).contains(version):
         yield f"README's python_version is {version}, and the package needs {python}."
-    if len(settings["short_description"]) > MAX_DESCRIPTION:
-        yield f"README's short_description has {len(settings['short_description'])} characters; {MAX_DESCRIPTION} is the most."
+    length = len(settings["short_description"])
+    if length > MAX_DESCRIPTION:
+        yield f"README's short_description has {length} characters, and {MAX_DESCRIPTION} is the most that it may have."
     for key in ("colorFrom", "colorTo"):
         if settings[key] not in COLORS:
             yield f"README's {key} has to be one of {', '.join(COLORS)}, not {settings[key]}."
