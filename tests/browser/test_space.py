@@ -25,7 +25,7 @@ from tests.other_user import OtherUser, other_user, read_only, readable_folder
 
 NAME = "somebody/metatok"
 LINES = "".join(f"/usr/share/doc/package-{i % 7}/changelog.Debian.gz {i}\n" for i in range(60))
-TIMEOUT = 120_000  # milliseconds; the first answer loads torch and the reader
+TIMEOUT = 600_000  # milliseconds; the first answer loads torch and the reader, on a machine that may be busy
 
 
 @dataclass(frozen=True)
