@@ -24,6 +24,7 @@ from metatok.demo.cards import message_html
 from metatok.demo.drawing import Example, is_right, truth
 from metatok.demo.loading import is_loaded, reader
 from metatok.demo.run import Refused
+from metatok.demo.zerogpu import gpu
 from metatok.reader.folders import bundled
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ BUG = "Something went wrong here, which is not your text's fault. The server's l
 SIDES = ("raw", "compressed", "lossy")
 
 
+@gpu
 def ask(text: str, question: str, method: Method = DEFAULT_METHOD, lossy: Lossy | None = None) -> dict[str, Any]:
     """Ask the bundled reader about a text, raw and compressed, and pruned to the compressed length if wanted.
 
@@ -141,6 +143,7 @@ class Side:
         return [self.answer.text, shown + (left_html(self.pruned.left) if self.pruned else "")]
 
 
+@gpu
 def stream(text: str, question: str, method: str, lossy: str | None, example: Example) -> Iterator[list[Any]]:
     """What the outputs show, again and again until all answers are there: message, true answer, agreement, and for
     raw, compressed and lossy each the answer and its numbers."""
