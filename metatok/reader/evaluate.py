@@ -146,8 +146,7 @@ def _draw(reader: Reader, task: Task, n: int, seed: int) -> tuple[list[Sample], 
     picked: list[Sample] = []
     left_out = 0
     for sample in samples(task, seed, seen=SIDES.get(task.name, False)):
-        prompt = reader.tokenizer.encode(sample.prompt)
-        if 1 + len(prompt) + len(reader.question(sample.question)) <= reader.limit:
+        if reader.input_tokens(reader.prepare(sample.prompt), reader.question(sample.question)) <= reader.limit:
             picked.append(sample)
         else:
             left_out += 1
@@ -160,7 +159,12 @@ def _draw(reader: Reader, task: Task, n: int, seed: int) -> tuple[list[Sample], 
 
 def _expanded(reader: Reader, forms: Sequence[Mapping[str, Form]]) -> dict[str, list[bool]]:
     """For each method, and each prompt that has room to be written out, whether the reader writes it out exactly."""
-    room = [i for i, form in enumerate(forms) if 3 + 2 * len(form["raw"].prompt.ids) <= reader.positions]
+    marks = [reader.marks.expand, reader.marks.eos]
+    room = [
+        i
+        for i, raw in enumerate(form["raw"].prompt for form in forms)
+        if reader.input_tokens(raw, marks) + len(raw.ids) <= reader.positions
+    ]
     results = {}
     with tqdm(total=len(room) * len(METHODS), unit="prompt", disable=None) as bar:
         for method in METHODS:

@@ -13,7 +13,8 @@ Low-rank adapters on all linear layers and the embeddings of new tokens are trai
 Meta-tokens have plain embeddings, the paper's form; phrase-based ones are for the reader of this repository only.
 
 FOLDER receives `config.json`, `log.jsonl`, `checkpoint.pt`, from which the same command goes on bit for bit, and
-`adapter/`: the adapter and the tokenizer with its new tokens, for `peft.AutoPeftModelForCausalLM.from_pretrained`.
+`adapter/`: the adapter and the tokenizer with its new tokens, for `metatok.reader.Reader.from_pretrained` and for
+`peft.AutoPeftModelForCausalLM.from_pretrained`.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from metatok.codec import Codec, Method
-from metatok.reader.adapters import Marks, add_adapters, extend_tokenizer, load_base
+from metatok.reader.adapters import add_adapters, extend_tokenizer, load_base
 from metatok.reader.config import OptimizerConfig, build
 from metatok.reader.data import Batch, Example, cut, pack
 from metatok.reader.folders import folder_of
+from metatok.reader.marks import Marks
 from metatok.reader.running import agreed, stopping, write_checkpoint
 from metatok.reader.train import fast_dtype, learning_rate
 from metatok.tasks.base import Sample, Task, get
@@ -123,7 +125,7 @@ def make_example(
     else:
         question, said = (tokenizer.encode(text).tolist() for text in (sample.question, sample.answer))
         asked, answer = [marks.question, *question, marks.answer], [*said, marks.eos]
-    front = [*([] if marks.bos is None else [marks.bos]), *prompt, *asked]
+    front = [*marks.front, *prompt, *asked]
     n = len(front) + len(answer)
     weight = np.zeros(n, dtype=np.float32)
     weight[len(front) :] = 1.0 if expand_weight is None else expand_weight
