@@ -74,6 +74,7 @@ class FinetuneConfig:
     clip: float = 1.0  # of the gradient's norm
     batch_tokens: int = 8192  # of one process's batch
     longest: int = 4096  # examples that are longer, or too long for the model, are left out
+    largest: float = 1.0  # size of the largest prompts, see `metatok.tasks.base.Task.draw`; held-out ones have it
     full_size_at: float = 0.3  # share of the training after which prompts have all sizes
     evaluate_minutes: float = 10.0
     checkpoint_minutes: float = 10.0
@@ -276,7 +277,8 @@ class Finetuning:
 
     def _next_batch(self) -> Batch:
         if self.batch == len(self._batches):
-            self.pool_size = min(1.0, self.tokens / self.config.tokens / self.config.full_size_at)
+            grown = min(1.0, self.tokens / self.config.tokens / self.config.full_size_at)
+            self.pool_size = self.config.largest * grown
             self.pool, self.batch = self.pool + 1, 0
             self._batches = self._make_pool()
             if not self._batches:
@@ -314,7 +316,8 @@ class Finetuning:
         examples: dict[str, list[Example]] = defaultdict(list)
         for task in self.tasks:
             for i in range(config.evaluate_prompts):
-                sample = task.draw(random.Random(f"held-out/{task.name}/{i}"), seen=i % 2 == 0)[0]
+                rng = random.Random(f"held-out/{task.name}/{i}")
+                sample = task.draw(rng, size=config.largest, seen=i % 2 == 0)[0]
                 made = [
                     make_example(self.tokenizer, self.marks, sample, random.Random(f"held-out/{i}/{form}"), form)
                     for form in FORMS
