@@ -37,6 +37,7 @@ class DataConfig:
     expand_weight: float = 0.3  # on positions of an expanded prompt
     batch_tokens: int = 2560
     longest: int = 2048  # examples that are longer are left out
+    largest: float = 1.0  # size of the largest prompts, see `metatok.tasks.base.Task.draw`; held-out ones have it
     full_size_at: float = 0.5  # share of the training after which prompts have all sizes
 
 
