@@ -98,7 +98,7 @@ def test_there_are_three_endpoints(client: Client) -> None:
     assert sorted(info["named_endpoints"]) == ["/ask", "/compare", "/compress"]
     assert not info["unnamed_endpoints"]
     names = [p["parameter_name"] for p in info["named_endpoints"]["/compress"]["parameters"]]
-    assert names == ["text", "tokenizer", "method", "meta_tokens"]
+    assert names == ["text", "tokenizer", "method", "meta_tokens", "keep"]
 
 
 @pytest.mark.parametrize(
