@@ -90,7 +90,7 @@ def comparison_figure(rows: Sequence[Measured], original_tokens: int, bound: int
         type="log",
         range=[first, last],
         dtick=1 if last - first > 2.2 else "D2",  # D2: also at 2 and 5
-        tickformat="~r",
+        tickformat=",~r",
     )
     figure.update_yaxes(
         title={"text": "tokens saved, %", "standoff": 6},
