@@ -69,25 +69,27 @@ def run(
     >>> result.summary["compressed_tokens"]
     9
     """
-    _check(text, tokenizer, method, meta_tokens)
+    check(text, tokenizer, method, meta_tokens)
     parts = _parts(keep, len(text))
     try:
-        tok = _load(tokenizer.strip()).using(method=method, meta_tokens=meta_tokens)
+        tok = load(tokenizer.strip()).using(method=method, meta_tokens=meta_tokens)
         kept = _apart(tok.token_ranges(text, parts)) if parts else []
         compressed = tok.codec.compress(tok.encode(text), keep=kept)
         return Result(tok, text, compressed, summarize(tok, text, compressed), parts, kept)
     except TokenizerError as error:
         raise Refused(str(error)) from error
     except ValueError as error:  # a lone surrogate
-        raise Refused(_sentence(str(error))) from error
+        raise Refused(sentence(str(error))) from error
 
 
 @functools.lru_cache(maxsize=8)
-def _load(name: str) -> MetaTokenizer:
+def load(name: str) -> MetaTokenizer:
+    """The tokenizer of that name, kept for the next one who asks; raises `TokenizerError`."""
     return MetaTokenizer.from_pretrained(name)
 
 
-def _check(text: Any, tokenizer: Any, method: Any, meta_tokens: Any) -> None:
+def check(text: Any, tokenizer: Any, method: Any, meta_tokens: Any) -> None:
+    """Refuse what `run` cannot take, with a sentence."""
     if not isinstance(text, str):
         raise Refused(f"The text must be a string, not {_kind(text)}.")
     size = len(text) if len(text) > MAX_BYTES else len(text.encode("utf-8", "replace"))
@@ -152,10 +154,10 @@ def _kind(value: Any) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"
 
 
-def _sentence(message: str) -> str:
+def sentence(message: str) -> str:
     """A library's message as a sentence: capital letter, full stop.
 
-    >>> _sentence("the text has a lone surrogate")
+    >>> sentence("the text has a lone surrogate")
     'The text has a lone surrogate.'
     """
     return message[:1].upper() + message[1:].rstrip(".") + "."
