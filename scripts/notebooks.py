@@ -121,7 +121,13 @@ def execute(notebook: Any, *, fast: bool) -> Any:
         if parameters.source.count(FULL) != 1:
             raise ValueError(f"the cell tagged `parameters` has to say `{FULL}` once")
         parameters.source = parameters.source.replace(FULL, FAST)
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"} | _browser()
+    settings = {
+        "PYTHONPATH": str(ROOT),
+        "HF_HUB_OFFLINE": "1",
+        "TQDM_DISABLE": "1",  # bars are for people who wait
+        "PYTHONWARNINGS": "ignore:IProgress not found",  # tqdm's, about a bar that is off
+    }
+    environment = os.environ | settings | _browser()
     client = NotebookClient(run, timeout=SECONDS, resources={"metadata": {"path": str(FOLDER)}})
     client.execute(env=environment)
     for cell in run.cells:
