@@ -64,7 +64,9 @@ def links_html() -> str:
         "The repository: code, tests, benchmarks, weights of the reader": REPOSITORY,
         "The notebooks": NOTEBOOKS,
     }
-    items = "".join(f'<li><a href="{url}" rel="noopener">{escape(text)}</a></li>' for text, url in links.items())
+    items = "".join(
+        f'<li><a href="{url}" target="_blank" rel="noopener">{escape(text)}</a></li>' for text, url in links.items()
+    )
     return f"<h2>Links</h2><ul>{items}</ul><p>Licence: Apache-2.0.</p>"
 
 
