@@ -93,12 +93,12 @@ def test_an_empty_text_is_no_mistake_for_a_program(client: Client) -> None:
     assert (answer["original_tokens"], answer["compressed_tokens"], answer["phrases"]) == (0, 0, [])
 
 
-def test_there_are_two_endpoints(client: Client) -> None:
+def test_there_are_three_endpoints(client: Client) -> None:
     info = client.view_api(return_format="dict", print_info=False)
-    assert sorted(info["named_endpoints"]) == ["/ask", "/compress"]
+    assert sorted(info["named_endpoints"]) == ["/ask", "/compare", "/compress"]
     assert not info["unnamed_endpoints"]
     names = [p["parameter_name"] for p in info["named_endpoints"]["/compress"]["parameters"]]
-    assert names == ["text", "tokenizer", "method", "meta_tokens"]
+    assert names == ["text", "tokenizer", "method", "meta_tokens", "keep"]
 
 
 @pytest.mark.parametrize(

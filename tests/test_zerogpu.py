@@ -29,8 +29,8 @@ def gradio_auto_wrap(function):
 
 USE = """
 import sys
-from metatok.demo import ask, zerogpu
-print("torch" in sys.modules, zerogpu.spaces is not None, ask.ask.__name__, ask.stream.__name__)
+from metatok.demo import asking, zerogpu
+print("torch" in sys.modules, zerogpu.spaces is not None, asking.ask.__name__, asking.stream.__name__)
 """
 
 
@@ -50,7 +50,7 @@ def run(folder: Path) -> list[str]:
 def test_functions_that_call_the_reader_get_a_gpu_where_there_is_zerogpu(tmp_path: Path) -> None:
     (tmp_path / "spaces.py").write_text(SPACES)
     found = run(tmp_path)
-    assert set(found[:-1]) >= {"GPU metatok.demo.ask ask", "GPU metatok.demo.ask stream"}
+    assert set(found[:-1]) >= {"GPU metatok.demo.asking ask", "GPU metatok.demo.asking stream"}
     assert found[-1] == "False True ask stream"
 
 
