@@ -1,8 +1,9 @@
 """The page: paste a prompt, see what repeats, what is left of it and what that saves.
 
 `build()` makes the page, `launch()` serves it; everything happens on the machine that serves it. The rooms:
-`explore.py` and `ask.py` the two parts, each with its components and events, `page.py` what holds them, `run.py` from
-text to result, `cards.py` the numbers, `examples.py` the prepared texts, `theme.py` how it looks. The token view and
+`explore.py`, `savings.py` and `ask.py` the parts, each with its components and events, `page.py` what holds them,
+`run.py` from text to result, `cards.py` the numbers, `savings_form.py` and `savings_cards.py` what goes in and out of
+that part, `prefill.py` its measurement, `examples.py` the prepared texts, `theme.py` how it looks. The token view and
 the charts are in `metatok.views`.
 
 Importing this package imports neither gradio nor a tokenizer.
@@ -47,12 +48,15 @@ def build() -> Any:
     from metatok.demo.ask import ask_part
     from metatok.demo.explore import explore
     from metatok.demo.page import Page
+    from metatok.demo.savings import savings_part
 
     with Page(title=TITLE, analytics_enabled=False) as page:
         gr.HTML(HEADER, elem_id="header")
         with gr.Tabs():
             with gr.Tab("Explore", id="explore", elem_id="explore-tab"):
-                explore()
+                explored = explore()
+            with gr.Tab("Savings", id="savings", elem_id="savings-tab"):
+                savings_part(explored)
             with gr.Tab("Ask", id="ask", elem_id="ask-tab") as tab:
                 warm = ask_part()
         tab.select(warm, None, None, api_visibility="private", show_progress="hidden")

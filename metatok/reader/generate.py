@@ -306,7 +306,10 @@ class Reader:
             raise ValueError("The prompt is empty: give a text that the question can be answered from.")
         if method is not None and method not in METHODS:
             raise ValueError(f"There is no method {method!r}: choose {', '.join(METHODS)}, or none for the raw prompt.")
-        ids = self.tokenizer.encode(prompt)
+        return self.prepare_ids(self.tokenizer.encode(prompt), method, phrases=phrases)
+
+    def prepare_ids(self, ids: NDArray[np.int32], method: str | None = None, *, phrases: bool = True) -> Prompt:
+        """As `prepare`, from tokens: (n,) ids of `tokenizer`."""
         if method is None:
             return Prompt.of(ids)
         compressed = self.tokenizer.using(method=method).codec.compress(ids, seed=zlib.crc32(ids.tobytes()))
@@ -337,6 +340,16 @@ class Reader:
         rows = torch.from_numpy(prompt.phrases + np.array([len(front), 0, 0, 0])).to(self.device)
         result: Tensor = self.phrases(embedded, self.embedding.weight, rows)
         return result
+
+    def prefill_seconds(self, prompt: Prompt) -> float:
+        """How long one prefill takes, in seconds: embedding the prompt, every layer, and the likeliest next token.
+
+        Waiting for other answers is not counted, but what they take of the machine while this runs is.
+        """
+        began = time.perf_counter()
+        embedded = self.embed(prompt)
+        seconds = time.perf_counter() - began
+        return seconds + self._step(embedded, reader_cache(self))[1]
 
     def _prepared(self, prompt: str | Prompt, method: str | None, phrases: bool) -> Prompt:
         if isinstance(prompt, Prompt):
