@@ -48,7 +48,7 @@ import metatok
 from metatok.tasks.base import get, samples
 from metatok.views.notebook import COLORS, show
 
-TOKENS = 40_000 if FAST else 900_000  # to train on
+TOKENS = 40_000 if FAST else 800_000  # to train on
 TEXTS = 200 if FAST else 1_000  # for the tokenizer
 TREES = 3 if FAST else 12  # whose attention is looked at
 QUESTIONS = 4 if FAST else 40  # for the reader that comes with metatok
@@ -185,14 +185,9 @@ figure = px.bar(
     color_discrete_map=COLORS,
     labels={"exact": "exact answers on held-out trees, %", "kind": "kind of question"},
 )
-figure.add_scatter(
-    x=commonest.index,
-    y=commonest,
-    mode="markers",
-    name="without reading",
-    marker={"symbol": "line-ew-open", "size": 44, "color": "#18181b"},
-)
-show(figure)
+line = {"symbol": "line-ew", "size": 90, "line": {"color": COLORS["bound"], "width": 2}}
+figure.add_scatter(x=commonest.index, y=commonest, mode="markers", name="without reading", marker=line)
+show(figure.update_yaxes(rangemode="tozero"))
 
 # %% [markdown]
 # **What to see:** the black lines are what no reading gets. A bar above its line is copying or counting that was learned. Names are several tokens long, and one wrong token makes an answer wrong.
