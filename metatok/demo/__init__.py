@@ -45,17 +45,24 @@ def build() -> Any:
     import gradio as gr
 
     from metatok.demo.ask import ask_part
+    from metatok.demo.endpoints import endpoints
     from metatok.demo.explore import explore
     from metatok.demo.page import Page
+    from metatok.demo.programs import programs_part
+    from metatok.demo.share import share_part
 
     with Page(title=TITLE, analytics_enabled=False) as page:
         gr.HTML(HEADER, elem_id="header")
-        with gr.Tabs():
+        connect_share = share_part()
+        with gr.Tabs() as tabs:
             with gr.Tab("Explore", id="explore", elem_id="explore-tab"):
-                explore()
+                explored = explore()
+                programs_part(explored)
             with gr.Tab("Ask", id="ask", elem_id="ask-tab") as tab:
                 warm = ask_part()
         tab.select(warm, None, None, api_visibility="private", show_progress="hidden")
+        connect_share(explored, tabs, [tab.id for tab in tabs.children])
+        endpoints()
     return page
 
 

@@ -10,12 +10,11 @@ from typing import Any
 
 import gradio as gr
 
-from metatok.codec import Method
 from metatok.compute import PRESETS
 from metatok.demo import run as runs
 from metatok.demo.cards import message_html, summary_html
 from metatok.demo.examples import Example, examples
-from metatok.demo.run import DEFAULT_META_TOKENS, DEFAULT_METHOD, DEFAULT_TOKENIZER, MAX_BYTES, Refused, Result
+from metatok.demo.run import DEFAULT_META_TOKENS, DEFAULT_METHOD, DEFAULT_TOKENIZER, MAX_BYTES, Refused
 from metatok.tokenizer import OFFLINE
 from metatok.views.charts import compute_figure, length_figure
 from metatok.views.tokens import token_view, view_json
@@ -40,37 +39,6 @@ EMPTY = "There is no text yet. Paste one, or take an example."
 BUG = "Something went wrong here, which is not your text's fault. The server's log says what; your text is kept."
 
 
-def compress(
-    text: str,
-    tokenizer: str = DEFAULT_TOKENIZER,
-    method: Method = DEFAULT_METHOD,
-    meta_tokens: int | None = DEFAULT_META_TOKENS,
-) -> dict[str, Any]:
-    """Compress a text losslessly and say what came of it.
-
-    Args:
-        text: the prompt, at most 5 MB.
-        tokenizer: mistral:tekken, mistral:v3, …, tiktoken:o200k_base, …, or the id of a Hub repository.
-        method: ltsc, flat, nested or inline.
-        meta_tokens: how many meta-tokens may be used; null for as many as pay.
-
-    Returns:
-        original_tokens, compressed_tokens, dictionary_tokens, saving, quadratic_saving, exact, round_trip_text,
-        change, tokenizer, method, meta_tokens, and phrases: text, length in tokens, uses and tokens saved of each.
-    """
-    return _answer(text, tokenizer, method, meta_tokens).summary
-
-
-def _answer(text: str, tokenizer: str, method: str, meta_tokens: int | None) -> Result:
-    try:
-        return runs.run(text, tokenizer, method, meta_tokens)
-    except Refused as error:
-        raise gr.Error(str(error), print_exception=False) from error
-    except Exception as error:
-        log.exception("compress failed")
-        raise gr.Error(BUG, print_exception=False) from error
-
-
 @dataclass(frozen=True)
 class Explore:
     """What other tabs may read of this one, as components.
@@ -78,7 +46,7 @@ class Explore:
     Attributes:
         text, tokenizer, method, meta_tokens, architecture: what the person chose.
         numbers: a State with the last result's summary less its phrases, or None.
-        message: where a sentence to the person goes.
+        message, about: where a sentence to the person goes, and the line about an example.
     """
 
     text: Any
@@ -88,6 +56,7 @@ class Explore:
     architecture: Any
     numbers: Any
     message: Any
+    about: Any
 
 
 def explore() -> Explore:
@@ -192,8 +161,7 @@ def explore() -> Explore:
     # A text that was typed over is no longer the example; the browser alone sees to that.
     text_input.input(None, None, about, js="() => ''", **quiet)
     architecture.change(change_model, [numbers, architecture], [summary, compute], **quiet)
-    gr.api(compress, api_name="compress", **shared)
-    return Explore(text_input, tokenizer, method, pool, architecture, numbers, message)
+    return Explore(text_input, tokenizer, method, pool, architecture, numbers, message, about)
 
 
 def about_html(example: Example) -> str:
