@@ -17,7 +17,8 @@ part*, the only one that the LTSC paper (arXiv 2506.00307) speaks of when it tur
 less cost. The rest grows with n, and for prompts of a few thousand tokens it is most of the bill.
 
 Does not count what is not a matrix product (norms, softmax, activations, rotary embeddings, biases), does not
-predict seconds or money, and knows nothing of prompt caching or parallelism.
+predict seconds, and knows nothing of parallelism. What prompts cost in money, prompt caches included, is in
+`metatok.prices`, whose names are here too.
 """
 
 from __future__ import annotations
@@ -27,17 +28,22 @@ from operator import index
 from typing import Literal, SupportsIndex
 
 from metatok.architectures import PRESETS, Architecture, from_config
+from metatok.prices import Prices, break_even_saving, break_even_uses, prompt_cost
 
 __all__ = [
     "DTYPE_BITS",
     "PRESETS",
     "Architecture",
     "Flops",
+    "Prices",
+    "break_even_saving",
+    "break_even_uses",
     "compute_saving",
     "crossover",
     "from_config",
     "kv_cache_bytes",
     "prefill",
+    "prompt_cost",
     "quadratic_saving",
 ]
 

@@ -58,15 +58,15 @@ def run(text: str, tokenizer: str, method: str, meta_tokens: int | None) -> Resu
     >>> result.summary["compressed_tokens"]
     9
     """
-    _check(text, tokenizer, method, meta_tokens)
+    check(text, tokenizer, method, meta_tokens)
     try:
-        tok = _load(tokenizer.strip()).using(method=method, meta_tokens=meta_tokens)
+        tok = load(tokenizer.strip()).using(method=method, meta_tokens=meta_tokens)
         compressed = tok.compress(text)
         return Result(tok, text, compressed, summarize(tok, text, compressed))
     except TokenizerError as error:
         raise Refused(str(error)) from error
     except ValueError as error:  # a lone surrogate
-        raise Refused(_sentence(str(error))) from error
+        raise Refused(sentence(str(error))) from error
 
 
 def restore(
@@ -97,7 +97,7 @@ def restore(
     if type(max_length) is not int or not 0 <= max_length <= MAX_TOKENS:
         raise Refused(f"max_length must be a whole number from 0 to {MAX_TOKENS:,}.")
     try:
-        tok = _load(tokenizer.strip()).using(method=method, meta_tokens=meta_tokens)
+        tok = load(tokenizer.strip()).using(method=method, meta_tokens=meta_tokens)
         raw = tok.codec.decompress(ids, max_length=max_length)
     except TokenizerError as error:
         raise Refused(str(error)) from error
@@ -114,11 +114,13 @@ def restore(
 
 
 @functools.lru_cache(maxsize=8)
-def _load(name: str) -> MetaTokenizer:
+def load(name: str) -> MetaTokenizer:
+    """The tokenizer of that name, kept for the next one who asks; raises `TokenizerError`."""
     return MetaTokenizer.from_pretrained(name)
 
 
-def _check(text: Any, tokenizer: Any, method: Any, meta_tokens: Any) -> None:
+def check(text: Any, tokenizer: Any, method: Any, meta_tokens: Any) -> None:
+    """Refuse what `run` cannot take, with a sentence."""
     if not isinstance(text, str):
         raise Refused(f"The text must be a string, not {_kind(text)}.")
     size = len(text) if len(text) > MAX_BYTES else len(text.encode("utf-8", "replace"))
@@ -166,10 +168,10 @@ def _kind(value: Any) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"
 
 
-def _sentence(message: str) -> str:
+def sentence(message: str) -> str:
     """A library's message as a sentence: capital letter, full stop.
 
-    >>> _sentence("the text has a lone surrogate")
+    >>> sentence("the text has a lone surrogate")
     'The text has a lone surrogate.'
     """
     return message[:1].upper() + message[1:].rstrip(".") + "."

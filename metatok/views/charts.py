@@ -16,9 +16,9 @@ from math import log10
 
 import plotly.graph_objects as go
 
-from metatok.compute import Architecture, prefill, quadratic_saving
+from metatok.compute import Architecture, crossover, prefill, quadratic_saving
 
-__all__ = ["BODY", "CSS", "DICTIONARY", "RAW", "compute_figure", "length_figure"]
+__all__ = ["BODY", "CSS", "DICTIONARY", "METHOD_COLORS", "RAW", "compute_figure", "length_figure"]
 
 # White text has a contrast of 4.5 or more on each; each has 3 or more on white, near-black and a dark panel.
 RAW = "#6f7684"
@@ -27,6 +27,8 @@ BODY = "#2e6cf0"
 """The compressed prompt, in every chart; its body where the dictionary is shown apart."""
 DICTIONARY = "#ba580c"
 """The dictionary of a compressed prompt."""
+METHOD_COLORS = {"ltsc": "#8d6d07", "flat": "#0b8478", "nested": "#bf40a6", "inline": BODY}
+"""Each method, wherever several are compared; `inline` is what the page compresses with unless told otherwise."""
 
 _TEXT = "#7b818b"  # 3.7 or more on all three, which is what one colour can do
 _GRID = "rgba(128, 136, 148, 0.28)"
@@ -117,7 +119,14 @@ def length_figure(original_tokens: int, dictionary_tokens: int, body_tokens: int
     return figure
 
 
-def compute_figure(arch: Architecture, original_tokens: int, compressed_tokens: int) -> go.Figure:
+def compute_figure(
+    arch: Architecture,
+    original_tokens: int,
+    compressed_tokens: int,
+    *,
+    causal: bool = False,
+    overtaking: bool = False,
+) -> go.Figure:
     """Prefill FLOPs against prompt length: raw and compressed at this saving, quadratic part and total.
 
     Both axes are logarithmic. The position on the horizontal axis is the length of the raw prompt; the
@@ -127,6 +136,9 @@ def compute_figure(arch: Architecture, original_tokens: int, compressed_tokens: 
     Args:
         arch: the model that reads the prompt.
         original_tokens, compressed_tokens: lengths of this prompt, raw and compressed.
+        causal: which entries of the attention matrix count, see `metatok.compute.prefill`.
+        overtaking: mark the length at which the raw prompt's quadratic part overtakes the rest, if the chart
+            reaches so far.
 
     Raises:
         ValueError: a negative count, or tokens made from an empty prompt.
@@ -148,7 +160,7 @@ def compute_figure(arch: Architecture, original_tokens: int, compressed_tokens: 
         curves.append(("compressed", BODY, [shrunk(n) for n in lengths]))
     figure = go.Figure()
     for name, color, read in curves:
-        flops = [prefill(arch, n) for n in read]
+        flops = [prefill(arch, n, causal=causal) for n in read]
         # Floats, because FLOPs of long prompts do not fit the 64-bit integers of JSON writers.
         totals = [float(each.total) for each in flops]
         quadratics = [float(each.quadratic) for each in flops]
@@ -165,7 +177,7 @@ def compute_figure(arch: Architecture, original_tokens: int, compressed_tokens: 
         figure.add_scatter(
             name="this prompt",
             x=[original_tokens, original_tokens],
-            y=[float(prefill(arch, n).total) or None for n in (original_tokens, compressed_tokens)],
+            y=[float(prefill(arch, n, causal=causal).total) or None for n in (original_tokens, compressed_tokens)],
             mode="markers+text",
             marker={"color": [RAW, BODY], "size": 11, "line": {"color": "white", "width": 2}},
             text=["this prompt", ""],
@@ -175,9 +187,20 @@ def compute_figure(arch: Architecture, original_tokens: int, compressed_tokens: 
             hoverinfo="skip",
             showlegend=False,
         )
+    first, last = lengths[0], lengths[-1]
+    length = crossover(arch, causal=causal) if overtaking else None
+    if length is not None and first <= length <= last:
+        figure.add_vline(length, line={"color": _TEXT, "width": 1, "dash": "dash"})
+        figure.add_scatter(
+            name=f"half is quadratic: {length:,} tokens",
+            x=[length],
+            y=[float(prefill(arch, length, causal=causal).quadratic)],
+            mode="markers",
+            marker={"color": _TEXT, "size": 11, "symbol": "diamond", "line": {"color": "white", "width": 2}},
+            hoverinfo="skip",
+        )
     _style(figure)
     figure.update_layout(hovermode="x unified")
-    first, last = lengths[0], lengths[-1]
     figure.update_xaxes(
         title={"text": "raw prompt, tokens", "standoff": 6},
         type="log",
