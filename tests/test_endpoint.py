@@ -101,7 +101,7 @@ def test_endpoints_are_typed_and_documented(client: Client, app: App) -> None:
     assert sorted(info["named_endpoints"]) == ["/ask", "/compare", "/compress", "/decompress"]
     assert not info["unnamed_endpoints"]
     wanted = {
-        "/compress": (["text", "tokenizer", "method", "meta_tokens", "ids"], Compression),
+        "/compress": (["text", "tokenizer", "method", "meta_tokens", "keep", "ids"], Compression),
         "/decompress": (["ids", "tokenizer", "method", "meta_tokens", "max_length"], Decompression),
     }
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -117,7 +117,7 @@ def test_endpoints_are_typed_and_documented(client: Client, app: App) -> None:
 @pytest.mark.parametrize("pool", [64, None])
 def test_ids_come_back_as_the_text(client: Client, app: App, method: Any, pool: int | None) -> None:
     settings = ["mistral:v3", method, pool]
-    answer = client.predict(TEXT, *settings, True, api_name="/compress")
+    answer = client.predict(TEXT, *settings, ids=True, api_name="/compress")
     tokenizer = MetaTokenizer.from_pretrained("mistral:v3", method=method, meta_tokens=pool)
     assert answer["ids"] == tokenizer.compress(TEXT).ids.tolist()
     assert len(answer["ids"]) == answer["compressed_tokens"]

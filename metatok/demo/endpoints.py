@@ -71,6 +71,7 @@ def compress(
     tokenizer: str = DEFAULT_TOKENIZER,
     method: Method = DEFAULT_METHOD,
     meta_tokens: int | None = DEFAULT_META_TOKENS,
+    keep: list[list[int]] | None = None,
     ids: bool = False,
 ) -> Compression:
     """Compress a text losslessly by meta-tokens and say what came of it. The text may have 5 MB (5,000,000 bytes of
@@ -82,6 +83,7 @@ def compress(
         tokenizer: mistral:tekken, mistral:v3, …, tiktoken:o200k_base, …, or the id of a Hugging Face repository.
         method: ltsc (the paper's rule), flat, nested or inline (the shortest).
         meta_tokens: how many meta-tokens may be used, 0 to 1,000,000; null for as many as pay.
+        keep: [start, stop] of each part that stays raw, in characters, widened to whole tokens; null for none.
         ids: true for the compressed sequence too, as token ids, which the endpoint decompress turns back.
 
     Returns:
@@ -96,7 +98,7 @@ def compress(
     def work() -> Compression:
         if not isinstance(ids, bool):
             raise Refused("ids must be true or false: whether the compressed sequence is wanted.")
-        result = runs.run(text, tokenizer, method, meta_tokens)
+        result = runs.run(text, tokenizer, method, meta_tokens, keep)
         return cast(Compression, {**result.summary, "ids": result.compressed.ids.tolist() if ids else None})
 
     return answered("compress", work)

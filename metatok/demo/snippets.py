@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 
 MAX_TEXT = 1_000
 """Characters of a text that is written into a snippet; a longer one is read from `FILE`."""
@@ -15,14 +16,17 @@ MAX_TEXT = 1_000
 FILE = "prompt.txt"
 
 
-def client_snippet(text: str | None, tokenizer: str, method: str, meta_tokens: int | None, url: str) -> str:
+Keep = Sequence[tuple[int, int]]  # parts of the text that stay raw, in characters
+
+
+def client_snippet(text: str | None, tokenizer: str, method: str, meta_tokens: int | None, keep: Keep, url: str) -> str:
     """Python with `gradio_client`: compress, and get the text back from the ids.
 
     Args:
         text: None for one that is read from `FILE`.
         url: of the page, without a slash at its end.
 
-    >>> print(client_snippet("a b", "mistral:v3", "inline", None, "http://127.0.0.1:7860"))  # doctest: +ELLIPSIS
+    >>> print(client_snippet("a b", "mistral:v3", "inline", None, [], "http://127.0.0.1:7860"))  # doctest: +ELLIPSIS
     # pip install gradio_client
     from gradio_client import Client
     <BLANKLINE>
@@ -32,6 +36,7 @@ def client_snippet(text: str | None, tokenizer: str, method: str, meta_tokens: i
     ...
     """
     settings = {"tokenizer": tokenizer, "method": method, "meta_tokens": meta_tokens}
+    kept = f"keep={[list(part) for part in keep]}, " if keep else ""
     return f"""\
 # pip install gradio_client
 from gradio_client import Client
@@ -39,16 +44,18 @@ from gradio_client import Client
 text = {_python_text(text)}
 settings = {settings!r}
 client = Client({url!r})
-result = client.predict(text, ids=True, **settings, api_name="/compress")
+result = client.predict(text, {kept}ids=True, **settings, api_name="/compress")
 print(result["original_tokens"], "to", result["compressed_tokens"], "tokens")
 back = client.predict(result["ids"], **settings, api_name="/decompress")
 assert back["text"] == text or not result["round_trip_text"]
 """
 
 
-def curl_snippet(text: str | None, tokenizer: str, method: str, meta_tokens: int | None, url: str) -> str:
+def curl_snippet(text: str | None, tokenizer: str, method: str, meta_tokens: int | None, keep: Keep, url: str) -> str:
     """curl in a POSIX shell: one call that asks, one that waits for the answer."""
-    settings = {"tokenizer": tokenizer, "method": method, "meta_tokens": meta_tokens}
+    settings: dict[str, object] = {"tokenizer": tokenizer, "method": method, "meta_tokens": meta_tokens}
+    if keep:
+        settings["keep"] = keep
     call = f"curl -s {shlex.quote(f'{url}/gradio_api/call/v2/compress')} -H 'Content-Type: application/json'"
     if text is None:
         reading = f'"text": open("{FILE}", encoding="utf-8", newline="").read()'
@@ -60,15 +67,16 @@ def curl_snippet(text: str | None, tokenizer: str, method: str, meta_tokens: int
     return f'id=$({ask} |\n  cut -d \'"\' -f 4)\ncurl -sN {answer}/"$id"\n'
 
 
-def python_snippet(text: str | None, tokenizer: str, method: str, meta_tokens: int | None) -> str:
+def python_snippet(text: str | None, tokenizer: str, method: str, meta_tokens: int | None, keep: Keep) -> str:
     """Python with metatok itself, without this server."""
+    kept = f", keep={list(keep)}" if keep else ""
     return f"""\
 # pip install 'metatok[tokenizers]'
 import metatok
 
 text = {_python_text(text)}
 tok = metatok.MetaTokenizer.from_pretrained({tokenizer!r}, meta_tokens={meta_tokens!r}, method={method!r})
-c = tok.compress(text)
+c = tok.compress(text{kept})
 print(c.original_length, "to", len(c), "tokens")
 assert tok.decompress(c.ids) == text or not tok.round_trip(text).exact
 """
