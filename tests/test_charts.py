@@ -12,9 +12,10 @@ import pytest
 
 go = pytest.importorskip("plotly.graph_objects")
 
-from metatok.compute import PRESETS, prefill  # noqa: E402
+from metatok.compute import PRESETS, Prices, crossover, prefill  # noqa: E402
 from metatok.views import charts  # noqa: E402
 from metatok.views.charts import compute_figure, length_figure  # noqa: E402
+from metatok.views.cost_charts import money_figure, parts_figure  # noqa: E402
 
 LLAMA = PRESETS["Llama-3.1-8B"]
 
@@ -87,6 +88,45 @@ def test_compute_figure_reaches_prompts_longer_than_its_range() -> None:
     assert json.loads(figure.to_json())["data"][0]["y"][-1] > 2**64
 
 
+def test_where_the_quadratic_part_overtakes() -> None:
+    for causal in (False, True):
+        mark = compute_figure(LLAMA, 8000, 6000, causal=causal, overtaking=True).data[-1]
+        length = crossover(LLAMA, causal=causal)
+        assert list(mark.x) == [length]
+        assert list(mark.y) == [prefill(LLAMA, length, causal=causal).quadratic]
+        assert mark.name == f"half is quadratic: {length:,} tokens"
+    # Windows everywhere: it never does, and nothing is marked.
+    windowed = replace(LLAMA, window=512, windowed_layers=LLAMA.layers)
+    assert len(compute_figure(windowed, 8000, 6000, overtaking=True).data) == 5
+
+
+def test_parts_figure_follows_the_formulas() -> None:
+    raw, compressed = parts_figure(LLAMA, 8000, 6000, causal=True).data
+    for bars, n in ((raw, 8000), (compressed, 6000)):
+        flops = prefill(LLAMA, n, causal=True)
+        assert list(bars.x) == [flops.projections, flops.mlp, flops.attention_matrix, flops.attention_values]
+        assert sum(bars.x) == flops.total - flops.logits
+    assert (raw.marker.color, compressed.marker.color) == (charts.RAW, charts.BODY)
+
+
+def test_money_figure_by_hand() -> None:
+    # 1,000,000 tokens, 800,000 of them cached, 4 uses: 6.12 in tests/test_prices.py; compressed 2.10 a use.
+    figure = money_figure(Prices(3.0, 0.3, 3.75), 1_000_000, 700_000, uses=4, cached=800_000)
+    lines = {line.name: dict(zip(line.x, line.y, strict=True)) for line in figure.data if line.mode == "lines"}
+    assert lines["raw, cached"][4] == pytest.approx(1000 * 6.12 / 4)
+    assert set(lines["compressed, cache lost"].values()) == {2100.0}
+    assert lines["compressed, cache kept"][4] == pytest.approx(0.7 * 1000 * 6.12 / 4)
+    assert list(figure.data[-1].x) == [3]
+    # Without a cache: what it costs does not depend on the uses, and nothing breaks even.
+    plain = money_figure(Prices(3.0, 0.3, 3.75), 1_000_000, 700_000, uses=4, cached=0)
+    assert [(line.name, set(line.y)) for line in plain.data[:2]] == [("raw", {3000.0}), ("compressed", {2100.0})]
+    assert len(plain.data) == 3
+    # 1,036 uses are beyond the chart of a prompt that is used once.
+    assert len(money_figure(Prices(3.0, 0.3, 3.75), 1000, 191, uses=1, cached=900).data) == 4
+    reached = money_figure(Prices(3.0, 0.3, 3.75), 1000, 191, uses=500, cached=900).data
+    assert reached[-1].name == "compression costs more: from 1,036 uses"
+
+
 def test_impossible_counts_are_refused() -> None:
     for counts in [(-1, 0, 0), (0, -1, 0), (5, 1, -1)]:
         with pytest.raises(ValueError, match="0 or more"):
@@ -110,6 +150,10 @@ FIGURES = [
     length_figure(123_456, 0, 83_456),
     compute_figure(LLAMA, 6049, 1700),
     compute_figure(PRESETS["Gemma-3-1B"], 30, 29),
+    compute_figure(LLAMA, 26_000, 17_000, overtaking=True),
+    parts_figure(LLAMA, 6049, 1700),
+    money_figure(Prices(3.0, 0.3, 3.75), 6049, 1700, uses=20, cached=5444),
+    money_figure(Prices(3.0, 0.3, 3.75), 60, 60, uses=1, cached=0),
 ]
 
 

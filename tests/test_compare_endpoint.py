@@ -72,7 +72,7 @@ def test_it_is_described(client: Client) -> None:
     parameters = {p["parameter_name"]: p["type"] for p in endpoint["parameters"]}
     assert list(parameters) == ["text", "tokenizer", "methods", "efforts", "meta_tokens"]
     assert parameters["methods"]["items"] == {"enum": ["ltsc", "flat", "nested", "inline"]}
-    assert "no method can give fewer" in endpoint["description"]
+    assert "times in seconds" in endpoint["description"]
     assert endpoint["returns"][0]["type"]["type"] == "array"
 
 

@@ -3,7 +3,7 @@
 What is read of a file and what is measured come from `uploads.py` and `comparison.py`, the chart from `metatok.views`.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`, as Gradio reads the type of what `compare` returns from the object.
 
 import csv
 import json
@@ -61,6 +61,8 @@ def compare(
     meta_tokens: list[int | None] = ONE_POOL,
 ) -> list[dict[str, str | int | float | bool | None]]:
     """Compress a text by several methods, efforts and pool sizes, and say what each saves and how long it takes.
+
+    Lengths are in tokens and times in seconds; the text may have 5 MB, and for effort max 50,000 tokens.
 
     Args:
         text: the prompt, at most 5 MB.
@@ -130,7 +132,6 @@ def rows_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
             "saved, %": [None if row.saving is None else 100 * row.saving for row in rows],
             "time, ms": [None if row.seconds is None else 1000 * row.seconds for row in rows],
             "tokens": [row.compressed_tokens for row in rows],
-            "runs": [row.runs for row in rows],
             "exact": [row.note or ("yes" if row.exact else "no: a bug, please report it") for row in rows],
         }
     )
@@ -144,10 +145,10 @@ def conclusion(prepared: Prepared, outcomes: Sequence[Outcome]) -> str:
     if not tried:
         return f"Nothing was tried: {outcomes[0].row.note.removeprefix('not tried: ')}. {least[0].upper()}{least[1:]}"
     best = min(tried, key=lambda row: (row.compressed_tokens, row.seconds))
-    way = comparison.Configuration(best.method, best.effort, best.meta_tokens)
+    pool = "as many meta-tokens as pay" if best.meta_tokens is None else f"at most {best.meta_tokens:,} meta-tokens"
     return (
-        f"{least[0].upper()}{least[1:]} The fewest, {best.compressed_tokens:,}, come from {way} meta-tokens: "
-        f"{100 * (best.saving or 0):.1f} % saved."
+        f"{least[0].upper()}{least[1:]} The fewest, {best.compressed_tokens:,}, come from {best.method} with effort "
+        f"{best.effort} and {pool}: {100 * (best.saving or 0):.1f} % saved."
     )
 
 
@@ -216,16 +217,20 @@ def compare_part(explore: Explore) -> None:
                 stop = gr.Button("Stop", scale=1, min_width=0, elem_id="compare-stop")
     message = gr.HTML(elem_id="compare-message")
     status = gr.HTML(elem_id="compare-status", elem_classes="prose-line")
-    plot = gr.Plot(label="Saving against time", elem_id="compare-plot")
-    table = gr.Dataframe(
-        label="All of them",
-        interactive=False,
-        datatype=["str", "str", "str", "number", "number", "number", "number", "str"],
-        column_widths=["82px", "84px", "64px", "90px", "96px", "90px", "64px", "90px"],
-        max_height=620,
-        show_search="search",
-        elem_id="compare-table",
-    )
+    with gr.Row():
+        with gr.Column(min_width=320):
+            plot = gr.Plot(label="Saving against time", elem_id="compare-plot")
+        with gr.Column(min_width=320):
+            table = gr.Dataframe(
+                label="All of them",
+                interactive=False,
+                datatype=["str", "str", "str", "number", "number", "number", "str"],
+                column_widths=["80px", "84px", "60px", "88px", "92px", "84px", "82px"],
+                max_height=420,
+                wrap=True,
+                show_search="search",
+                elem_id="compare-table",
+            )
     gr.HTML(TIME_INFO, elem_classes="prose-line small")
     files = gr.File(label="Download", interactive=False, file_count="multiple", elem_id="compare-download")
 
@@ -240,14 +245,13 @@ def compare_part(explore: Explore) -> None:
         **quiet,
         **shared,
     )
-    stop.click(
-        lambda: status_html("Stopped; what was measured until then is below."),
-        None,
-        status,
-        cancels=[comparing],
-        **quiet,
-    )
+    stop.click(_stopped, status, status, cancels=[comparing], **quiet)
     gr.api(compare, api_name="compare", **shared)
+
+
+def _stopped(status: str) -> str:
+    """What the status says after Stop, which changes nothing where nothing was running."""
+    return status_html("Stopped; what was measured until then is shown.") if "…" in (status or "") else status
 
 
 def _describe(path: str | None) -> list[str]:

@@ -123,7 +123,7 @@ def money_html(prices: Prices, raw: int, compressed: int, *, uses: int, cached: 
         (
             name,
             label,
-            [dollars(PROMPTS * costs[name] / uses), "" if costs[name] == against else _change(costs[name], against)],
+            [dollars(PROMPTS * costs[name] / uses), "—" if costs[name] == against else _change(costs[name], against)],
         )
         for name, label, *_ in rows
     ]

@@ -34,7 +34,7 @@ _TEXT = "#7b818b"  # 3.7 or more on all three, which is what one colour can do
 _GRID = "rgba(128, 136, 148, 0.28)"
 
 CSS = """
-.js-plotly-plot :is(.xtick, .ytick, .textpoint) text,
+.js-plotly-plot :is(:is(.xtick, .ytick, .textpoint) text, .bartext-outside),
 .js-plotly-plot .infolayer :is(.xtitle, .ytitle, .legendtext) {
   fill: var(--body-text-color, currentColor) !important;
 }

@@ -1,8 +1,8 @@
 """The chart of Compare: what each method, effort and pool saves, against the time that it takes.
 
 A pure function from rows to a plotly `Figure`, in the manner of `metatok.views.charts`: it works on a light and on a
-dark page, and on a screen of 390 pixels. The colour is the method's, the shape the effort's; pools of one method and
-effort are joined by a line.
+dark page, and on a screen of 390 pixels. The colour is the method's, the shape the effort's; pointing at a mark tells
+the pool.
 """
 
 from __future__ import annotations
@@ -59,8 +59,7 @@ def comparison_figure(rows: Sequence[Measured], original_tokens: int, bound: int
             showlegend=False,
             x=[1000 * (row.seconds or 0) for row in group],
             y=[100 * (row.saving or 0) for row in group],
-            mode="lines+markers",
-            line={"color": METHOD_COLORS[method], "width": 1},
+            mode="markers",
             marker=_marker(METHOD_COLORS[method], EFFORT_SYMBOLS[effort]),
             customdata=["as many as pay" if row.meta_tokens is None else f"{row.meta_tokens:,}" for row in group],
             hovertemplate=f"{method}, {effort}, meta-tokens: %{{customdata}}<br>"
@@ -91,7 +90,7 @@ def comparison_figure(rows: Sequence[Measured], original_tokens: int, bound: int
         type="log",
         range=[first, last],
         dtick=1 if last - first > 2.2 else "D2",  # D2: also at 2 and 5
-        tickformat="~r",
+        tickformat=",~r",
     )
     figure.update_yaxes(
         title={"text": "tokens saved, %", "standoff": 6},
