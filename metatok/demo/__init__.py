@@ -48,17 +48,22 @@ def build() -> Any:
     from metatok.demo.about import about_part
     from metatok.demo.ask import ask_part
     from metatok.demo.compare import compare_part
+    from metatok.demo.endpoints import endpoints
     from metatok.demo.explore import explore
     from metatok.demo.page import Page
+    from metatok.demo.programs import programs_part
     from metatok.demo.results import results_part
     from metatok.demo.savings import savings_part
+    from metatok.demo.share import share_part
 
     # What is uploaded and offered for download goes within an hour or two.
     with Page(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.HTML(HEADER, elem_id="header")
-        with gr.Tabs():
+        connect_share = share_part()
+        with gr.Tabs() as tabs:
             with gr.Tab("Explore", id="explore", elem_id="explore-tab"):
                 explored = explore()
+                programs_part(explored)
             with gr.Tab("Savings", id="savings", elem_id="savings-tab"):
                 savings_part(explored)
             with gr.Tab("Ask", id="ask", elem_id="ask-tab") as tab:
@@ -70,6 +75,8 @@ def build() -> Any:
             with gr.Tab("About", id="about", elem_id="about-tab"):
                 about_part()
         tab.select(warm, None, None, api_visibility="private", show_progress="hidden")
+        connect_share(explored, tabs, [tab.id for tab in tabs.children])
+        endpoints()
     return page
 
 
