@@ -88,17 +88,24 @@ def test_null_takes_as_many_as_pay(client: Client, app: App, method: Any) -> Non
     assert post(app, "compress", {"data": [TEXT, "mistral:v3", method, None]}) == ("complete", [wanted])
 
 
+def test_parts_stay_raw(client: Client) -> None:
+    tokenizer = MetaTokenizer.from_pretrained("mistral:tekken")
+    wanted = summarize(tokenizer, TEXT, tokenizer.compress(TEXT, keep=[(0, 500), (900, 950)]))
+    assert client.predict(TEXT, keep=[[0, 500], [900, 950]], api_name="/compress") == wanted
+    assert wanted["compressed_tokens"] > expected()["compressed_tokens"]
+
+
 def test_an_empty_text_is_no_mistake_for_a_program(client: Client) -> None:
     answer = client.predict("", api_name="/compress")
     assert (answer["original_tokens"], answer["compressed_tokens"], answer["phrases"]) == (0, 0, [])
 
 
-def test_there_are_two_endpoints(client: Client) -> None:
+def test_there_are_three_endpoints(client: Client) -> None:
     info = client.view_api(return_format="dict", print_info=False)
-    assert sorted(info["named_endpoints"]) == ["/ask", "/compress"]
+    assert sorted(info["named_endpoints"]) == ["/ask", "/compare", "/compress"]
     assert not info["unnamed_endpoints"]
     names = [p["parameter_name"] for p in info["named_endpoints"]["/compress"]["parameters"]]
-    assert names == ["text", "tokenizer", "method", "meta_tokens"]
+    assert names == ["text", "tokenizer", "method", "meta_tokens", "keep"]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +121,8 @@ def test_there_are_two_endpoints(client: Client) -> None:
         ([5], "must be a string"),
         ([None], "must be a string"),
         (["changelog " * 510_000], "5.1 MB"),
+        ([TEXT, "mistral:v3", "inline", 8, [[5, 1]]], "is not inside the text"),
+        ([TEXT, "mistral:v3", "inline", 8, "all"], "must be a list"),
     ],
 )
 def test_mistakes_get_a_sentence(client: Client, app: App, arguments: list[Any], sentence: str) -> None:

@@ -1,10 +1,10 @@
 """The page: paste a prompt, see what repeats, what is left of it and what that saves.
 
-`build()` makes the page, `launch()` serves it; everything happens on the machine that serves it. The rooms:
-`explore.py`, `savings.py` and `ask.py` the parts, each with its components and events, `page.py` what holds them,
-`run.py` from text to result, `cards.py` the numbers, `savings_form.py` and `savings_cards.py` what goes in and out of
-that part, `prefill.py` its measurement, `examples.py` the prepared texts, `theme.py` how it looks. The token view and
-the charts are in `metatok.views`.
+`build()` makes the page, `launch()` serves it; everything happens on the machine that serves it. A tab is one file,
+with its components and events: `explore.py`, `savings.py`, `ask.py`, `compare.py`, `results.py`, `about.py`. What they
+show is made by pure functions from plain data: `run.py` from text to result, `uploads.py` and `comparison.py` from a
+file to Compare's rows, `cards.py` and `savings_cards.py` the numbers, and the token view and charts in `metatok.views`.
+`page.py` holds the tabs, `theme.py` says how they look.
 
 Importing this package imports neither gradio nor a tokenizer.
 """
@@ -34,7 +34,7 @@ class LaunchError(RuntimeError):
 
 
 def build() -> Any:
-    """The page as a `gradio.Blocks`, with its endpoints `compress` and `ask`; an example is compressed in it already.
+    """The page as a `gradio.Blocks` with endpoints `compress`, `ask` and `compare`; an example is compressed already.
 
     Serve it with `launch`, which brings theme and style; `gradio.Blocks.launch` alone shows it unstyled.
 
@@ -45,12 +45,16 @@ def build() -> Any:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio as gr
 
+    from metatok.demo.about import about_part
     from metatok.demo.ask import ask_part
+    from metatok.demo.compare import compare_part
     from metatok.demo.explore import explore
     from metatok.demo.page import Page
+    from metatok.demo.results import results_part
     from metatok.demo.savings import savings_part
 
-    with Page(title=TITLE, analytics_enabled=False) as page:
+    # What is uploaded and offered for download goes within an hour or two.
+    with Page(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.HTML(HEADER, elem_id="header")
         with gr.Tabs():
             with gr.Tab("Explore", id="explore", elem_id="explore-tab"):
@@ -59,6 +63,12 @@ def build() -> Any:
                 savings_part(explored)
             with gr.Tab("Ask", id="ask", elem_id="ask-tab") as tab:
                 warm = ask_part()
+            with gr.Tab("Compare", id="compare", elem_id="compare-tab"):
+                compare_part(explored)
+            with gr.Tab("Results", id="results", elem_id="results-tab"):
+                results_part()
+            with gr.Tab("About", id="about", elem_id="about-tab"):
+                about_part()
         tab.select(warm, None, None, api_visibility="private", show_progress="hidden")
     return page
 
@@ -90,7 +100,7 @@ def launch(server_name: str | None = None, server_port: int | None = None, *, pa
         "footer_links": ["api"],
         "ssr_mode": False,  # the token view is made in the browser
         "enable_monitoring": False,
-        "max_file_size": "1mb",  # nothing is uploaded
+        "max_file_size": "6mb",  # Compare takes 5 MB, and says so itself of a file a little larger
         **options,
     }
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ MAX_BYTES = 5_000_000
 """The longest text that is taken, in bytes of UTF-8: about 1.5 million tokens, compressed in seconds."""
 
 MAX_META_TOKENS = 1_000_000
+MAX_KEEP = 10_000
 
 
 class Refused(ValueError):
@@ -31,15 +33,26 @@ class Refused(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One compression: `summary` is `metatok.summary.summarize(tokenizer, text, compressed)`."""
+    """One compression: `summary` is `metatok.summary.summarize(tokenizer, text, compressed)`.
+
+    What stayed raw is `keep` in characters of the text and `kept` in tokens, in order and apart.
+    """
 
     tokenizer: MetaTokenizer
     text: str
     compressed: Compressed
     summary: dict[str, Any]
+    keep: list[tuple[int, int]]
+    kept: list[tuple[int, int]]
 
 
-def run(text: str, tokenizer: str, method: str, meta_tokens: int | None) -> Result:
+def run(
+    text: str,
+    tokenizer: str,
+    method: str,
+    meta_tokens: int | None,
+    keep: Sequence[Sequence[int]] | None = None,
+) -> Result:
     """Compress `text`, decompress it again and say what came of it.
 
     Args:
@@ -47,6 +60,7 @@ def run(text: str, tokenizer: str, method: str, meta_tokens: int | None) -> Resu
         tokenizer: a name as for `MetaTokenizer.from_pretrained`.
         method: one of `metatok.METHODS`.
         meta_tokens: size of the pool, None for as many as pay.
+        keep: [start, stop] of each part that stays raw, in characters; at most `MAX_KEEP`.
 
     Raises:
         Refused: with a sentence.
@@ -55,23 +69,27 @@ def run(text: str, tokenizer: str, method: str, meta_tokens: int | None) -> Resu
     >>> result.summary["compressed_tokens"]
     9
     """
-    _check(text, tokenizer, method, meta_tokens)
+    check(text, tokenizer, method, meta_tokens)
+    parts = _parts(keep, len(text))
     try:
-        tok = _load(tokenizer.strip()).using(method=method, meta_tokens=meta_tokens)
-        compressed = tok.compress(text)
-        return Result(tok, text, compressed, summarize(tok, text, compressed))
+        tok = load(tokenizer.strip()).using(method=method, meta_tokens=meta_tokens)
+        kept = _apart(tok.token_ranges(text, parts)) if parts else []
+        compressed = tok.codec.compress(tok.encode(text), keep=kept)
+        return Result(tok, text, compressed, summarize(tok, text, compressed), parts, kept)
     except TokenizerError as error:
         raise Refused(str(error)) from error
     except ValueError as error:  # a lone surrogate
-        raise Refused(_sentence(str(error))) from error
+        raise Refused(sentence(str(error))) from error
 
 
 @functools.lru_cache(maxsize=8)
-def _load(name: str) -> MetaTokenizer:
+def load(name: str) -> MetaTokenizer:
+    """The tokenizer of that name, kept for the next one who asks; raises `TokenizerError`."""
     return MetaTokenizer.from_pretrained(name)
 
 
-def _check(text: Any, tokenizer: Any, method: Any, meta_tokens: Any) -> None:
+def check(text: Any, tokenizer: Any, method: Any, meta_tokens: Any) -> None:
+    """Refuse what `run` cannot take, with a sentence."""
     if not isinstance(text, str):
         raise Refused(f"The text must be a string, not {_kind(text)}.")
     size = len(text) if len(text) > MAX_BYTES else len(text.encode("utf-8", "replace"))
@@ -97,6 +115,37 @@ def _check(text: Any, tokenizer: Any, method: Any, meta_tokens: Any) -> None:
         )
 
 
+def _parts(keep: Any, length: int) -> list[tuple[int, int]]:
+    """The parts to keep raw, checked; `length` is that of the text."""
+    if keep is None:
+        return []
+    if not isinstance(keep, Sequence) or isinstance(keep, str):
+        raise Refused(f"The parts to keep raw must be a list of [start, stop], not {_kind(keep)}.")
+    if len(keep) > MAX_KEEP:
+        raise Refused(f"There are {len(keep):,} parts to keep raw, and {MAX_KEEP:,} is the most that is taken.")
+    for part in keep:
+        if not isinstance(part, Sequence) or len(part) != 2 or not all(type(at) is int for at in part):
+            raise Refused("Each part to keep raw must be [start, stop], two whole numbers that count characters.")
+        if not 0 <= part[0] <= part[1] <= length:
+            raise Refused(f"The part to keep raw [{part[0]}, {part[1]}] is not inside the text of {length} characters.")
+    return [(start, stop) for start, stop in keep]
+
+
+def _apart(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same positions in ranges that neither overlap nor touch, in order.
+
+    >>> _apart([(5, 7), (0, 2), (1, 5)])
+    [(0, 7)]
+    """
+    out: list[tuple[int, int]] = []
+    for start, stop in sorted(ranges):
+        if out and start <= out[-1][1]:
+            out[-1] = (out[-1][0], max(out[-1][1], stop))
+        else:
+            out.append((start, stop))
+    return out
+
+
 def _is_path(name: str) -> bool:
     return name.startswith(("/", ".", "~", "\\")) or ("\0" not in name and Path(name).exists())
 
@@ -105,10 +154,10 @@ def _kind(value: Any) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"
 
 
-def _sentence(message: str) -> str:
+def sentence(message: str) -> str:
     """A library's message as a sentence: capital letter, full stop.
 
-    >>> _sentence("the text has a lone surrogate")
+    >>> sentence("the text has a lone surrogate")
     'The text has a lone surrogate.'
     """
     return message[:1].upper() + message[1:].rstrip(".") + "."
