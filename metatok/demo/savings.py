@@ -14,7 +14,7 @@ import gradio as gr
 
 from metatok.compute import DTYPE_BITS, PRESETS
 from metatok.demo import savings_form as form
-from metatok.demo.ask import notice_html
+from metatok.demo.answers import notice_html
 from metatok.demo.cards import message_html
 from metatok.demo.explore import BUG, DEFAULT_ARCHITECTURE, Explore
 from metatok.demo.prefill import measure
