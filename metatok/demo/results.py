@@ -26,7 +26,7 @@ EXPECTED = {
     "reader-repo.json": "metatok evaluate --task repo --json",
     "engine.json": "python -m benchmarks.engine",
     "tasks.json": "python -m benchmarks.tasks",
-    "load.json": "the load test",
+    "load.json": "python -m benchmarks.load",
 }
 """The files that are looked for, in the order of the page, and what writes each."""
 

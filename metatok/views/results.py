@@ -17,9 +17,8 @@ from metatok.views import charts
 
 LOSSY = charts.DICTIONARY
 """Prompts that tokens were dropped from."""
-LTSC = "#8d6d07"
-OTHER = "#0b8478"
-"""Other packages."""
+OTHER = charts.METHOD_COLORS["flat"]
+"""Another package; `flat` is in none of these charts."""
 
 GROUPS = {
     "raw": (charts.RAW, "circle"),
@@ -40,7 +39,7 @@ BASELINES = {
 PEERS = {
     "bound": (charts.RAW, "line-ns"),
     "inline": (charts.BODY, "square"),
-    "ltsc": (LTSC, "circle"),
+    "ltsc": (charts.METHOD_COLORS["ltsc"], "circle"),
     "zip2zip": (OTHER, "triangle-up"),
     "delta-ltsc": (LOSSY, "diamond"),
 }
@@ -49,7 +48,7 @@ PEERS = {
 SPEED = {
     "hugging_face": ("Hugging Face's tokenizer", charts.RAW, "circle"),
     "tiktoken": ("tiktoken", charts.RAW, "circle-open"),
-    "ltsc": ("compress, ltsc", LTSC, "circle"),
+    "ltsc": ("compress, ltsc", charts.METHOD_COLORS["ltsc"], "circle"),
     "inline": ("compress, inline", charts.BODY, "square"),
 }
 
