@@ -17,8 +17,8 @@ from metatok.views import charts
 
 LOSSY = charts.DICTIONARY
 """Prompts that tokens were dropped from."""
-LTSC = "#8d6d07"
-OTHER = "#0b8478"
+LTSC = charts.METHOD_COLORS["ltsc"]
+OTHER = "#9252da"
 """Other packages."""
 
 GROUPS = {
