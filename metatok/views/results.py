@@ -17,8 +17,8 @@ from metatok.views import charts
 
 LOSSY = charts.DICTIONARY
 """Prompts that tokens were dropped from."""
-OTHER = charts.METHOD_COLORS["flat"]
-"""Another package; `flat` is in none of these charts."""
+OTHER = "#9252da"
+"""Another package, which is no method."""
 
 GROUPS = {
     "raw": (charts.RAW, "circle"),
