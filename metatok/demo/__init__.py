@@ -27,6 +27,7 @@ attention, and nothing is lost: the text can be rebuilt exactly.</p>
 
 TITLE = "metatok: prompts without the repetition"
 DEFAULT_PORT = 7860
+MAX_WAITING = 500  # calls in the queue; one more is told that it is full
 
 
 class LaunchError(RuntimeError):
@@ -52,7 +53,9 @@ def build() -> Any:
     from metatok.demo.page import Page
     from metatok.demo.results import results_part
     from metatok.demo.savings import savings_part
+    from metatok.demo.sessions import use_small_sessions
 
+    use_small_sessions()
     # What is uploaded and offered for download goes within an hour or two.
     with Page(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.HTML(HEADER, elem_id="header")
@@ -70,7 +73,8 @@ def build() -> Any:
             with gr.Tab("About", id="about", elem_id="about-tab"):
                 about_part()
         tab.select(warm, None, None, api_visibility="private", show_progress="hidden")
-    return page
+    # Gradio would tell everybody in the queue their new place whenever somebody's turn ends: here every two seconds.
+    return page.queue(status_update_rate=2, max_size=MAX_WAITING)
 
 
 def launch(server_name: str | None = None, server_port: int | None = None, *, page: Any = None, **options: Any) -> Any:
@@ -91,7 +95,7 @@ def launch(server_name: str | None = None, server_port: int | None = None, *, pa
     port = server_port if server_port is not None else _port_from_environment()
     page = build() if page is None else page
     metatok.warm_up()  # the first visitor shall not wait for compilers
-    from metatok.demo import theme
+    from metatok.demo import sessions, theme
 
     settings = {
         "theme": theme.theme(),
@@ -100,6 +104,7 @@ def launch(server_name: str | None = None, server_port: int | None = None, *, pa
         "footer_links": ["api"],
         "ssr_mode": False,  # the token view is made in the browser
         "enable_monitoring": False,
+        "state_session_capacity": sessions.KEPT,
         "max_file_size": "6mb",  # Compare takes 5 MB, and says so itself of a file a little larger
         **options,
     }
