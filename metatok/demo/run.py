@@ -78,8 +78,9 @@ def run(
     try:
         tok = load(tokenizer.strip()).using(method=method, meta_tokens=meta_tokens)
         kept = _apart(tok.token_ranges(text, parts)) if parts else []
-        compressed = tok.codec.compress(tok.encode(text), keep=kept)
-        return Result(tok, text, compressed, summarize(tok, text, compressed), parts, kept)
+        ids = tok.encode(text)
+        compressed = tok.codec.compress(ids, keep=kept)
+        return Result(tok, text, compressed, summarize(tok, text, compressed, ids=ids), parts, kept)
     except TokenizerError as error:
         raise Refused(str(error)) from error
     except ValueError as error:  # a lone surrogate
