@@ -1,5 +1,6 @@
 # make demo   set everything up and serve the app on http://127.0.0.1:7860
 # make test   set everything up and run all checks and tests, the browser's included
+# make test-space  the Space's folder in an environment that pip installs from scratch, which takes minutes
 # make notebooks   run the notebooks at full size and keep what they show
 # make fuzz   ten minutes of random sequences through the codec on all cores
 # All need Python 3.11 or newer and reuse what is installed already.
@@ -9,13 +10,16 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint fuzz notebooks clean chromium
+.PHONY: demo test test-space lint fuzz notebooks clean chromium
 
 demo: $(VENV)/.demo-installed
 	$(BIN)/python app.py
 
 test: $(VENV)/.dev-installed chromium lint
 	$(BIN)/python -m pytest
+
+test-space: $(VENV)/.dev-installed chromium
+	METATOK_CLEAN_VENV=1 $(BIN)/python -m pytest tests/browser/test_space.py
 
 lint: $(VENV)/.dev-installed
 	$(BIN)/ruff check

@@ -9,11 +9,8 @@ about half an hour, nearly all of it in delta-ltsc; without `peers` it is five m
 from __future__ import annotations
 
 import argparse
-import datetime
-import importlib.metadata
 import json
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +23,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 
 import metatok
+from benchmarks.circumstances import circumstances
 from benchmarks.corpora import corpora, library
 from benchmarks.hard_inputs import sequences
 from benchmarks.timing import cpu_seconds, peak_bytes
@@ -52,7 +50,7 @@ def main() -> None:
             print("| " + " | ".join(_cell(v) for v in row.values()) + " |", flush=True)
             rows.append(row)
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        results[name] = {"what": PARTS[name].__doc__, **_circumstances(), "rows": rows}
+        results[name] = {"what": PARTS[name].__doc__, **circumstances(PACKAGES), "rows": rows}
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
@@ -260,26 +258,6 @@ codec = metatok.Codec({codec.vocab_size}, None, {codec.method!r})"""
 
 def _ms(work: Callable[[], Any], runs: int = 5) -> float:
     return round(1e3 * cpu_seconds(work, runs)[0], 3)
-
-
-def _circumstances() -> Row:
-    with open("/proc/cpuinfo") as file:
-        facts = dict(line.split(":", 1) for line in file if ":" in line)
-    model = {k.strip(): v.strip() for k, v in facts.items()}
-    return {
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{model['model name']}, family {model['cpu family']}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "metatok": metatok.__version__,
-        "versions": {p: _version(p) for p in PACKAGES},
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _cell(value: Any) -> str:

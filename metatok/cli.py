@@ -1,6 +1,6 @@
 """The command `metatok`: compress and restore files, count what compression saves, launch the app.
 
-The reader's commands (`ask`, `evaluate`, `train`) are in `cli_reader.py`.
+The reader's commands (`ask`, `evaluate`, `train`) are in `cli_reader.py`, `publish` in `cli_space.py`.
 
 What this file does: arguments, files, tables, messages, exit codes. What it does not: the work itself (`container.py`
 packs, `summary.py` measures, `demo` is the app), which is imported when a command needs it.
@@ -138,9 +138,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="print a JSON list, one object a file and method")
     sub.add_argument("--architecture", metavar="NAME", help="add the share of the whole prefill saved for this model")
 
-    from metatok import cli_reader  # which builds on this file
+    from metatok import cli_reader, cli_space  # which build on this file
 
     cli_reader.add_commands(command)
+    cli_space.add_commands(command)
 
     sub = command("demo", _demo, "launch the app in the browser")
     sub.add_argument("--host", metavar="NAME", help="address to listen on (default: this machine only)")

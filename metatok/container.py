@@ -31,7 +31,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,16 +70,24 @@ class ContainerError(ValueError):
     """Bytes that cannot be packed, or a `.mtk` file that cannot be read; the message is one sentence."""
 
 
-def pack(data: bytes, tokenizer: MetaTokenizer, *, step: Step = lambda name: None) -> bytes:
+def pack(
+    data: bytes,
+    tokenizer: MetaTokenizer,
+    *,
+    keep: Iterable[tuple[int, int]] = (),
+    step: Step = lambda name: None,
+) -> bytes:
     """A `.mtk` file that `unpack` turns into `data` again; it has done so before this returns.
 
     Args:
         data: any bytes; those that are not UTF-8 are carried beside the text.
         tokenizer: with its method and pool.
+        keep: ranges that stay raw, in characters of the text: of `data`, less the bytes that are not UTF-8.
         step: called with a word when a stage of the work begins ("encode", "compress", "check").
 
     Raises:
         ContainerError: the tokenizer itself does not give this text back unchanged.
+        ValueError: a range to keep that lies outside the text.
 
     >>> tokenizer = MetaTokenizer.from_pretrained("mistral:v3")
     >>> unpack(pack(b"caf\\xe9, caf\\xc3\\xa9", tokenizer)).decode("latin-1")
@@ -95,7 +103,8 @@ def pack(data: bytes, tokenizer: MetaTokenizer, *, step: Step = lambda name: Non
             "an exact one is mistral:tekken."
         )
     step("compress")
-    compressed = tokenizer.codec.compress(ids)
+    ranges = list(keep)
+    compressed = tokenizer.codec.compress(ids, keep=tokenizer.token_ranges(text, ranges) if ranges else ())
     document: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,

@@ -11,8 +11,9 @@ import heapq
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from metatok.kernels import njit
 
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]

@@ -17,10 +17,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from metatok.grammar import Grammar
+from metatok.kernels import njit
 from metatok.pool import PERIOD, length_pattern, room
 
 Int32 = NDArray[np.int32]

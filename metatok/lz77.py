@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from metatok.ids import as_integers
+from metatok.kernels import njit
 from metatok.repeats import find_lcp, interval_tree, number_symbols
 from metatok.suffixes import sort_suffixes
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from metatok.grammar import Grammar, prune
+from metatok.kernels import njit
 
 Int32 = NDArray[np.int32]
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from metatok.kernels import njit
 from metatok.suffixes import sort_suffixes
 
 Int32 = NDArray[np.int32]

@@ -13,7 +13,8 @@ further doubling: which of them comes first follows in one pass from right to le
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from metatok.kernels import njit
 
 SHORT = 16  # runs of this length are sorted by insertion
 LONG = 1024  # from here on keys are sorted digit by digit

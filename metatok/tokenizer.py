@@ -255,18 +255,26 @@ class MetaTokenizer:
         (14, True, 14)
         """
         ranges = list(keep)
-        if not ranges:
-            return self.codec.compress(self.encode(text), seed=seed)
+        return self.codec.compress(self.encode(text), keep=self.token_ranges(text, ranges) if ranges else (), seed=seed)
+
+    def token_ranges(self, text: str, ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Character ranges `(start, stop)` of `text` as ranges of its tokens, widened to whole ones; empty ones go.
+
+        Raises:
+            ValueError: a range outside the text, or a text with a lone surrogate.
+
+        >>> MetaTokenizer.from_pretrained("mistral:tekken").token_ranges("spam and eggs", [(6, 7), (3, 3)])
+        [(2, 3)]
+        """
+        _, starts, stops = self._backend.encode_spans(text)
+        tokens = []
         for start, stop in ranges:
             if not 0 <= start <= stop <= len(text):
                 raise ValueError(f"keep range ({start}, {stop}) is not inside the text of {len(text)} characters")
-        ids, starts, stops = self._backend.encode_spans(text)
-        tokens = []
-        for start, stop in ranges:
             first, last = np.searchsorted(stops, start, "right"), np.searchsorted(starts, stop, "left")
             if start < stop and first < last:
                 tokens.append((int(first), int(last)))
-        return self.codec.compress(ids, keep=tokens, seed=seed)
+        return tokens
 
     def decompress(self, ids: Iterable[int], max_length: int = MAX_LENGTH) -> str:
         """The text of a compressed sequence.

@@ -23,11 +23,15 @@ FLAGS = (
 )
 
 
+def found_chromium() -> str | None:
+    """The browser of this machine, None for Playwright's own."""
+    return next(filter(None, map(shutil.which, CHROMIUM)), None)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=found_chromium(), args=list(FLAGS))
         yield browser
         browser.close()
 

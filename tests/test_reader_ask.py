@@ -42,10 +42,12 @@ def test_an_answer_is_what_transformers_generates(reader: Reader, some: list[Sam
     sample = some[0]
     prompt = reader.prepare(sample.prompt, method)
     asked = [QUESTION, *reader.tokenizer.encode(sample.question), ANSWER]
-    embedded = reader.table[torch.tensor([[BOS, *prompt.ids, *asked]])]
+    embedded = reader.embedding(torch.tensor([[BOS, *prompt.ids, *asked]]))
     if method is not None:
         assert len(prompt.phrases) > 0
-        embedded = reader.phrases(embedded, reader.table, torch.from_numpy(prompt.phrases + np.array([1, 0, 0, 0])))
+        embedded = reader.phrases(
+            embedded, reader.embedding.weight, torch.from_numpy(prompt.phrases + np.array([1, 0, 0, 0]))
+        )
     out = reader.model.generate(
         inputs_embeds=embedded, attention_mask=torch.ones(embedded.shape[:2]), max_new_tokens=30, do_sample=False
     )
@@ -69,7 +71,7 @@ def test_the_plain_form_reads_other_embeddings(reader: Reader, some: list[Sample
     assert (prompt.ids == plain.ids).all()
     changed = (reader.embed(prompt) != reader.embed(plain)).any(-1)[0]
     assert set(torch.nonzero(changed)[:, 0].tolist()) == set((prompt.phrases[:, 0] + 1).tolist())
-    assert torch.equal(reader.embed(plain)[0, 1:], reader.table[torch.from_numpy(plain.ids)])
+    assert torch.equal(reader.embed(plain)[0, 1:], reader.embedding(torch.from_numpy(plain.ids)))
 
     for path in reader.folder.iterdir():
         if path.name != PHRASE_FILE:

@@ -112,7 +112,13 @@ def test_an_example_holds_prompt_questions_and_answers(tokenizer: MetaTokenizer,
         assert tokenizer.decode(part[1:a]) == sample.question
         assert tokenizer.decode(part[a + 1 : -1]) == sample.answer
         assert e.position[e.segment == number].tolist() == list(range(start, start + len(part)))
-        assert e.weight[e.segment == number].tolist() == [0.0] * (a + 1) + [3.0] + [1.0] * (len(part) - a - 2)
+        weight = e.weight[e.segment == number].tolist()
+        assert weight[: a + 1] == [0.0] * (a + 1)
+        begins = [
+            k for k in range(a + 1, len(part)) if k == a + 1 or tokenizer.fragment(part[k - 1 : k]) in (", ", " < ")
+        ]
+        assert [k for k, w in enumerate(weight) if w == 3.0] == begins
+        assert weight.count(1.0) == len(part) - a - 1 - len(begins)
     assert (e.weight[:start] > 0).sum() == (e.weight[start:] > 0).sum()
 
 

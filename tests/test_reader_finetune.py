@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
 from metatok.codec import Codec  # noqa: E402
-from metatok.reader.adapters import FORMAT, extend_tokenizer  # noqa: E402
+from metatok.reader import Reader, ReaderError  # noqa: E402
+from metatok.reader.adapters import extend_tokenizer  # noqa: E402
+from metatok.reader.batch import answers, self_information  # noqa: E402
 from metatok.reader.finetune import (  # noqa: E402
+    FORMS,
     FinetuneConfig,
     Finetuning,
     finetune,
@@ -27,6 +32,7 @@ from metatok.reader.finetune import (  # noqa: E402
     main,
     make_example,
 )
+from metatok.reader.marks import FORMAT  # noqa: E402
 from metatok.tasks.base import Sample, get, samples  # noqa: E402
 from metatok.tokenizer import MetaTokenizer  # noqa: E402
 
@@ -264,3 +270,51 @@ def test_a_folder_belongs_to_one_base_model(untied: Path, tmp_path: Path) -> Non
     other = save_base(tmp_path / "other", "untied")
     with pytest.raises(ValueError, match=r"fine-tunes .*, not .*other; take another folder"):
         finetune(str(other), FinetuneConfig(), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["untied", "tied"])
+def test_a_fine_tuned_model_is_a_reader(kind: str, tmp_path: Path) -> None:
+    """Asked through `Reader` it answers as peft's own model does, though its marks have other ids and no beginning."""
+    from peft import AutoPeftModelForCausalLM
+
+    run = Finetuning(str(save_base(tmp_path / "base", kind)), CONFIG, tmp_path / "run")
+    for _ in range(3):
+        run.step()
+    run.export()
+    reader = Reader.from_pretrained(tmp_path / "run" / "adapter")
+    assert (reader.marks, reader.phrases) == (run.marks, None)
+    assert reader.tokenizer.meta_tokens == 64
+    theirs = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "run" / "adapter", dtype=torch.float32).eval()
+
+    asked = list(islice(samples(get("tree"), 5, size=0.0), 4))
+    prompts = [reader.prepare(s.prompt, method) for s in asked for method in FORMS]
+    questions = [s.question for s in asked for _ in FORMS]
+    together = answers(reader, list(zip(prompts, questions, strict=True)), 8)
+    assert len(set(together)) > 1
+    for prompt, question, answer in zip(prompts, questions, together, strict=True):
+        ids = torch.tensor([[*prompt.ids, *reader.question(question)]])
+        with torch.no_grad():
+            expected = theirs(input_ids=ids).logits
+            ours = reader.model(inputs_embeds=reader.embed(prompt, reader.question(question))).logits
+        assert torch.allclose(ours, expected, atol=1e-3)
+        alone = reader.ask(prompt, question, max_new_tokens=8)
+        assert alone.read() == answer
+        assert alone.statistics.input_tokens == ids.shape[1]
+    raw = reader.tokenizer.encode(asked[0].prompt)
+    information = self_information(reader, raw.tolist())
+    assert information.shape == raw.shape
+    assert (information > 0).all()
+
+
+def test_an_adapter_without_its_base_model_is_one_sentence(untied: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(untied, base)
+    run = Finetuning(str(base), CONFIG, tmp_path / "run")
+    run.export()
+    adapter = tmp_path / "run" / "adapter"
+    with pytest.raises(ValueError, match="holds an adapter, not a whole model: name the base model"):
+        finetune(str(adapter), CONFIG, tmp_path / "again")
+    shutil.rmtree(base)
+    with pytest.raises(ReaderError, match=r"Its base model cannot be had\. .*base") as refused:
+        Reader.from_pretrained(adapter)
+    assert "\n" not in str(refused.value)

@@ -39,7 +39,7 @@ CONFIG = from_dict(
         "compile": False,
         "evaluate_prompts": 8,
         "model": {"layers": 2, "width": 64, "heads": 4, "inner": 128},
-        "data": {"batch_tokens": 1024, "full_size_at": 100.0},  # small trees to the end
+        "data": {"batch_tokens": 1024, "full_size_at": 100.0},  # small trees to the end, large ones held out
         "optimizer": {"tokens": 450_000, "warmup_steps": 10},
     }
 )
@@ -288,3 +288,15 @@ def test_the_learning_of_a_held_out_prompt_is_fair(trained: Run) -> None:
     assert all(len(forms) == 3 and forms[0] == forms[1] == forms[2] for forms in by_prompt.values())
     rng = random.Random(f"train/{CONFIG.seed}/0/0")
     assert get("tree").draw(rng)[0].prompt not in by_prompt
+
+
+@pytest.mark.parametrize("largest", [0.0, 1.0])
+def test_prompts_are_as_large_as_they_are_said_to_be(largest: float, tokenizer_folder: Path) -> None:
+    tokenizer = MetaTokenizer.from_pretrained(tokenizer_folder, local_only=True)
+    config = from_dict({"data": {"largest": largest, "questions": 1}})
+    supply = Supply([get("tree")], tokenizer, config, Place())
+    supply.next(1.0)
+    assert supply.place.size == largest
+    drawn = {item.samples[0].prompt for item in held_out([get("tree")], tokenizer, config.data, prompts=6)}
+    nodes = {0.0: range(4, 13), 1.0: range(13, 90)}[largest]  # a tree of n nodes takes up to 2 n lines as xml
+    assert all(prompt.count("\n") + 1 in nodes for prompt in drawn), [prompt.count("\n") + 1 for prompt in drawn]

@@ -1,10 +1,10 @@
 """The page: paste a prompt, see what repeats, what is left of it and what that saves.
 
-`build()` makes the page, `launch()` serves it; everything happens on the machine that serves it. The rooms:
-`explore.py`, `savings.py` and `ask.py` the parts, each with its components and events, `page.py` what holds them,
-`run.py` from text to result, `cards.py` the numbers, `savings_form.py` and `savings_cards.py` what goes in and out of
-that part, `prefill.py` its measurement, `examples.py` the prepared texts, `theme.py` how it looks. The token view and
-the charts are in `metatok.views`.
+`build()` makes the page, `launch()` serves it; everything happens on the machine that serves it. A tab is one file,
+with its components and events: `explore.py`, `savings.py`, `ask.py`, `compare.py`, `results.py`, `about.py`. What they
+show is made by pure functions from plain data: `run.py` from text to result, `uploads.py` and `comparison.py` from a
+file to Compare's rows, `cards.py` and `savings_cards.py` the numbers, and the token view and charts in `metatok.views`.
+`page.py` holds the tabs, `theme.py` says how they look.
 
 Importing this package imports neither gradio nor a tokenizer.
 """
@@ -27,6 +27,7 @@ attention, and nothing is lost: the text can be rebuilt exactly.</p>
 
 TITLE = "metatok: prompts without the repetition"
 DEFAULT_PORT = 7860
+MAX_WAITING = 500  # calls in the queue; one more is told that it is full
 
 
 class LaunchError(RuntimeError):
@@ -34,7 +35,7 @@ class LaunchError(RuntimeError):
 
 
 def build() -> Any:
-    """The page as a `gradio.Blocks`, with its endpoints `compress` and `ask`; an example is compressed in it already.
+    """The page as a `gradio.Blocks` with endpoints `compress`, `ask` and `compare`; an example is compressed already.
 
     Serve it with `launch`, which brings theme and style; `gradio.Blocks.launch` alone shows it unstyled.
 
@@ -45,22 +46,42 @@ def build() -> Any:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio as gr
 
+    from metatok.demo.about import about_part
     from metatok.demo.ask import ask_part
+    from metatok.demo.compare import compare_part
+    from metatok.demo.endpoints import endpoints
     from metatok.demo.explore import explore
     from metatok.demo.page import Page
+    from metatok.demo.programs import programs_part
+    from metatok.demo.results import results_part
     from metatok.demo.savings import savings_part
+    from metatok.demo.sessions import use_small_sessions
+    from metatok.demo.share import share_part
 
-    with Page(title=TITLE, analytics_enabled=False) as page:
+    use_small_sessions()
+    # What is uploaded and offered for download goes within an hour or two.
+    with Page(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.HTML(HEADER, elem_id="header")
-        with gr.Tabs():
+        connect_share = share_part()
+        with gr.Tabs() as tabs:
             with gr.Tab("Explore", id="explore", elem_id="explore-tab"):
                 explored = explore()
+                programs_part(explored)
             with gr.Tab("Savings", id="savings", elem_id="savings-tab"):
                 savings_part(explored)
             with gr.Tab("Ask", id="ask", elem_id="ask-tab") as tab:
                 warm = ask_part()
+            with gr.Tab("Compare", id="compare", elem_id="compare-tab"):
+                compare_part(explored)
+            with gr.Tab("Results", id="results", elem_id="results-tab"):
+                results_part()
+            with gr.Tab("About", id="about", elem_id="about-tab"):
+                about_part()
         tab.select(warm, None, None, api_visibility="private", show_progress="hidden")
-    return page
+        connect_share(explored, tabs, [tab.id for tab in tabs.children])
+        endpoints()
+    # Gradio would tell everybody in the queue their new place whenever somebody's turn ends: here every two seconds.
+    return page.queue(status_update_rate=2, max_size=MAX_WAITING)
 
 
 def launch(server_name: str | None = None, server_port: int | None = None, *, page: Any = None, **options: Any) -> Any:
@@ -81,7 +102,7 @@ def launch(server_name: str | None = None, server_port: int | None = None, *, pa
     port = server_port if server_port is not None else _port_from_environment()
     page = build() if page is None else page
     metatok.warm_up()  # the first visitor shall not wait for compilers
-    from metatok.demo import theme
+    from metatok.demo import sessions, theme
 
     settings = {
         "theme": theme.theme(),
@@ -90,7 +111,8 @@ def launch(server_name: str | None = None, server_port: int | None = None, *, pa
         "footer_links": ["api"],
         "ssr_mode": False,  # the token view is made in the browser
         "enable_monitoring": False,
-        "max_file_size": "1mb",  # nothing is uploaded
+        "state_session_capacity": sessions.KEPT,
+        "max_file_size": "6mb",  # Compare takes 5 MB, and says so itself of a file a little larger
         **options,
     }
     try:

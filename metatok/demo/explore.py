@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import dataclass
 from functools import partial
@@ -10,14 +11,16 @@ from typing import Any
 
 import gradio as gr
 
-from metatok.codec import Method
 from metatok.compute import PRESETS
+from metatok.container import ContainerError
 from metatok.demo import run as runs
 from metatok.demo.cards import message_html, summary_html
 from metatok.demo.examples import Example, examples
 from metatok.demo.run import DEFAULT_META_TOKENS, DEFAULT_METHOD, DEFAULT_TOKENIZER, MAX_BYTES, Refused, Result
 from metatok.tokenizer import OFFLINE
 from metatok.views.charts import compute_figure, length_figure
+from metatok.views.export import KINDS, delivery, export, export_view
+from metatok.views.keep import MOVE, keep_ranges, keep_view
 from metatok.views.tokens import token_view, view_json
 
 log = logging.getLogger(__name__)
@@ -34,41 +37,11 @@ AS_MANY_AS_PAY = "as many as pay"
 POOLS: list[int | str] = [64, 128, 256, 512, AS_MANY_AS_PAY]
 DEFAULT_ARCHITECTURE = "Llama-3.1-8B"
 
-OUTPUTS = ("message", "summary", "view", "lengths", "compute", "numbers")
+OUTPUTS = ("message", "summary", "view", "lengths", "compute", "numbers", "source")
 
 EMPTY = "There is no text yet. Paste one, or take an example."
+STALE = "The text or a choice is no longer the one that was compressed. Compress again, then copy or download."
 BUG = "Something went wrong here, which is not your text's fault. The server's log says what; your text is kept."
-
-
-def compress(
-    text: str,
-    tokenizer: str = DEFAULT_TOKENIZER,
-    method: Method = DEFAULT_METHOD,
-    meta_tokens: int | None = DEFAULT_META_TOKENS,
-) -> dict[str, Any]:
-    """Compress a text losslessly and say what came of it.
-
-    Args:
-        text: the prompt, at most 5 MB.
-        tokenizer: mistral:tekken, mistral:v3, …, tiktoken:o200k_base, …, or the id of a Hub repository.
-        method: ltsc, flat, nested or inline.
-        meta_tokens: how many meta-tokens may be used; null for as many as pay.
-
-    Returns:
-        original_tokens, compressed_tokens, dictionary_tokens, saving, quadratic_saving, exact, round_trip_text,
-        change, tokenizer, method, meta_tokens, and phrases: text, length in tokens, uses and tokens saved of each.
-    """
-    return _answer(text, tokenizer, method, meta_tokens).summary
-
-
-def _answer(text: str, tokenizer: str, method: str, meta_tokens: int | None) -> Result:
-    try:
-        return runs.run(text, tokenizer, method, meta_tokens)
-    except Refused as error:
-        raise gr.Error(str(error), print_exception=False) from error
-    except Exception as error:
-        log.exception("compress failed")
-        raise gr.Error(BUG, print_exception=False) from error
 
 
 @dataclass(frozen=True)
@@ -78,7 +51,8 @@ class Explore:
     Attributes:
         text, tokenizer, method, meta_tokens, architecture: what the person chose.
         numbers: a State with the last result's summary less its phrases, or None.
-        message: where a sentence to the person goes.
+        message, about: where a sentence to the person goes, and the line about an example.
+        keep: the parts that stay raw, see `metatok.views.keep`.
     """
 
     text: Any
@@ -88,6 +62,8 @@ class Explore:
     architecture: Any
     numbers: Any
     message: Any
+    about: Any
+    keep: Any
 
 
 def explore() -> Explore:
@@ -114,6 +90,7 @@ def explore() -> Explore:
                 max_lines=16,
                 elem_id="text-input",
             )
+            keep = keep_view(elem_id="keep")
         with gr.Column(scale=5, min_width=320):
             tokenizer = gr.Dropdown(
                 [(f"{name} — {line}", name) for name, line in OFFLINE],
@@ -149,15 +126,27 @@ def explore() -> Explore:
     message = gr.HTML(first["message"], elem_id="message")
     summary = gr.HTML(first["summary"], elem_id="summary")
     view = token_view(first["view"], elem_id="token-view")
+    with gr.Row(elem_id="export"):
+        kind = gr.Dropdown(
+            [(name, kind) for kind, name in KINDS.items()],
+            value=next(iter(KINDS)),
+            label="Take the result with you",
+            min_width=240,
+            elem_id="export-kind",
+        )
+        copy = gr.Button("Copy", size="sm", min_width=90, elem_id="export-copy")
+        download = gr.Button("Download", size="sm", min_width=90, elem_id="export-download")
+    exported = export_view(elem_id="exported")
     with gr.Row(equal_height=True):
         with gr.Column(scale=4, min_width=320):
             lengths = gr.Plot(first["lengths"], label="Length of the prompt", elem_id="length-plot")
         with gr.Column(scale=6, min_width=320):
             compute = gr.Plot(first["compute"], label="Compute of the prefill", elem_id="compute-plot")
     numbers = gr.State(first["numbers"])
+    source = gr.State(first["source"])
 
     choices = [tokenizer, method, pool, architecture]
-    results = [message, summary, view, lengths, compute, numbers]
+    results = [message, summary, view, lengths, compute, numbers, source]
     private = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": button}
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     shared = {"concurrency_limit": 4, "concurrency_id": "compress"}
@@ -169,7 +158,13 @@ def explore() -> Explore:
             return [message_html(str(error)), *[gr.skip()] * (len(OUTPUTS) - 1)]
 
     def take(example: Example, *inputs: Any) -> list[Any]:
-        return [example.text, about_html(example), *recompute(example.text, *inputs)]
+        return [example.text, "", about_html(example), *recompute(example.text, *inputs)]
+
+    def deliver(action: str, known: str | None, kind: str, *inputs: Any) -> list[Any]:
+        try:
+            return ["", _delivery(action, known, kind, *inputs)]
+        except Refused as error:
+            return [message_html(str(error)), gr.skip()]
 
     def change_model(known: dict[str, Any] | None, architecture: str) -> list[Any]:
         if not known:
@@ -179,21 +174,33 @@ def explore() -> Explore:
         return [summary_html(known, model), figure]
 
     gr.on(
-        [button.click, text_input.submit, tokenizer.change, method.change, pool.change],
+        [button.click, text_input.submit, keep.input, tokenizer.change, method.change, pool.change],
         recompute,
-        [text_input, *choices],
+        [text_input, *choices, keep],
         results,
         trigger_mode="always_last",
         **private,
         **shared,
     )
     for example, example_button in zip(prepared, buttons, strict=True):
-        example_button.click(partial(take, example), choices, [text_input, about, *results], **private, **shared)
+        outputs = [text_input, keep, about, *results]
+        example_button.click(partial(take, example), choices, outputs, **private, **shared)
     # A text that was typed over is no longer the example; the browser alone sees to that.
     text_input.input(None, None, about, js="() => ''", **quiet)
+    text_input.change(None, text_input, None, js=MOVE, **quiet)
+    for chosen, action in ((copy, "copy"), (download, "download")):
+        inputs = [source, kind, text_input, tokenizer, method, pool, keep]
+        chosen.click(
+            partial(deliver, action),
+            inputs,
+            [message, exported],
+            api_visibility="private",
+            show_progress="minimal",
+            show_progress_on=chosen,
+            **shared,
+        )
     architecture.change(change_model, [numbers, architecture], [summary, compute], **quiet)
-    gr.api(compress, api_name="compress", **shared)
-    return Explore(text_input, tokenizer, method, pool, architecture, numbers, message)
+    return Explore(text_input, tokenizer, method, pool, architecture, numbers, message, about, keep)
 
 
 def about_html(example: Example) -> str:
@@ -201,13 +208,52 @@ def about_html(example: Example) -> str:
     return f"<p>{escape(example.about)}</p>"
 
 
-def _shown(text: str, tokenizer: str, method: str, pool: int | str, architecture: str) -> dict[str, Any]:
-    """What every output shows for these inputs, or `Refused` with a sentence, whatever went wrong."""
+def _run(text: str, tokenizer: str, method: str, pool: int | str, keep: str | None) -> Result:
+    """The result for the page's own inputs, or `Refused` with a sentence, whatever went wrong."""
     if not text:
         raise Refused(EMPTY)
     meta_tokens = None if pool == AS_MANY_AS_PAY else pool
     try:
-        result = runs.run(text, tokenizer, method, meta_tokens)  # type: ignore[arg-type]
+        parts = keep_ranges(keep, text)
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    try:
+        return runs.run(text, tokenizer, method, meta_tokens, parts)  # type: ignore[arg-type]
+    except Refused:
+        raise
+    except Exception as error:
+        log.exception("compress failed")
+        raise Refused(BUG) from error
+
+
+def _source(*inputs: Any) -> str:
+    """Text, tokenizer, method, pool and parts to keep, told apart from all others without keeping the text."""
+    return hashlib.blake2b(repr(inputs).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _delivery(action: str, known: str | None, kind: str, *inputs: Any) -> str:
+    """The result that is shown, which is that of these inputs, for `export_view`; else `Refused` with a sentence."""
+    if kind not in KINDS:
+        raise Refused("Choose what to copy or to download.")
+    if known != _source(*inputs):
+        raise Refused(STALE)
+    result = _run(*inputs)
+    try:
+        text = export(kind, result.tokenizer, result.text, result.compressed, result.summary, result.keep)
+    except ContainerError as error:
+        raise Refused(str(error)) from error
+    except Exception as error:
+        log.exception("export failed")
+        raise Refused(BUG) from error
+    return delivery(action, kind, text)
+
+
+def _shown(
+    text: str, tokenizer: str, method: str, pool: int | str, architecture: str, keep: str | None = ""
+) -> dict[str, Any]:
+    """What every output shows for these inputs, or `Refused` with a sentence, whatever went wrong."""
+    result = _run(text, tokenizer, method, pool, keep)
+    try:
         summary = result.summary
         before, after = summary["original_tokens"], summary["compressed_tokens"]
         written = summary["dictionary_tokens"]
@@ -215,14 +261,13 @@ def _shown(text: str, tokenizer: str, method: str, pool: int | str, architecture
         values = (
             "",
             summary_html(summary, model),
-            view_json(result.tokenizer, text, result.compressed, phrases=summary["phrases"]),
+            view_json(result.tokenizer, text, result.compressed, phrases=summary["phrases"], kept=result.kept),
             length_figure(before, written, after - written),
             compute_figure(model, before, after),
             {name: value for name, value in summary.items() if name != "phrases"},
+            _source(text, tokenizer, method, pool, keep),
         )
         return dict(zip(OUTPUTS, values, strict=True))
-    except Refused:
-        raise
     except Exception as error:
         log.exception("compress failed")
         raise Refused(BUG) from error

@@ -1,12 +1,12 @@
 """A causal LM with new tokens: the tokenizer extended, low-rank adapters, and embeddings of which new rows are trained.
 
 Adapters are peft's LoRA on all linear layers, the rows its `trainable_token_indices`; where input and output embeddings
-are not tied, both have new rows. Training is `metatok.reader.finetune`'s.
+are not tied, both have new rows. Training is `metatok.reader.finetune`'s; what it wrote is loaded here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,9 @@ from torch import Tensor
 
 from metatok.backends import HuggingFaceBackend
 from metatok.codec import Codec
+from metatok.reader.folders import ADAPTER_FILE, MODEL_FILE, ReaderError, folder_of
+from metatok.reader.marks import FORMAT, Marks
 from metatok.tokenizer import MetaTokenizer, _with_added_tokens
-
-FORMAT = ("<|q|>", "<|a|>", "<|expand|>")  # added to the base model's tokens, unless it has them
-
-
-@dataclass(frozen=True)
-class Marks:
-    """The ids that the format of an example is made of; some models have no `bos`."""
-
-    bos: int | None
-    eos: int
-    question: int
-    answer: int
-    expand: int
 
 
 def extend_tokenizer(folder: Path, meta_tokens: int) -> tuple[MetaTokenizer, Marks, range]:
@@ -46,9 +35,9 @@ def extend_tokenizer(folder: Path, meta_tokens: int) -> tuple[MetaTokenizer, Mar
     hf.eos_token = hf.eos_token or "<|eos|>"
     backend = HuggingFaceBackend(hf)
     tokenizer = MetaTokenizer(backend, str(folder), Codec(backend.vocab_size, meta_tokens, "ltsc"))
-    question, answer, expand = (hf.convert_tokens_to_ids(name) for name in FORMAT)
-    new = range(plain.vocab_size, backend.vocab_size + tokenizer.codec.n_added)
-    return tokenizer, Marks(hf.bos_token_id, hf.eos_token_id, question, answer, expand), new
+    marks = Marks.of(tokenizer)
+    assert marks is not None  # they have just been added
+    return tokenizer, marks, range(plain.vocab_size, backend.vocab_size + tokenizer.codec.n_added)
 
 
 def load_base(folder: Path, name: str, dtype: torch.dtype) -> Any:
@@ -59,6 +48,8 @@ def load_base(folder: Path, name: str, dtype: torch.dtype) -> Any:
     """
     from transformers import AutoModelForCausalLM
 
+    if not (folder / MODEL_FILE).is_file():
+        raise ValueError(f"{name} holds an adapter, not a whole model: name the base model that it belongs to.")
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
     except (OSError, ValueError, ImportError) as error:
@@ -69,6 +60,27 @@ def load_base(folder: Path, name: str, dtype: torch.dtype) -> Any:
         # peft's trained rows of an output layer would leave the bias out
         raise ValueError(f"{name} has an output layer with a bias, and new tokens cannot be added to such a one.")
     return model
+
+
+def load_adapted(folder: Path, tokens: int) -> Any:
+    """The base model of the adapter in a folder, float32, with the adapter merged into it: a plain causal LM.
+
+    Args:
+        tokens: how many ids the adapter's tokenizer has.
+
+    Raises:
+        ValueError: the base model cannot be had, or the adapter is not for it; one sentence.
+    """
+    from peft import PeftModel
+
+    base = json.loads((folder / ADAPTER_FILE).read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
+    try:
+        model = load_base(folder_of(base), base, torch.float32)
+    except ReaderError as error:
+        raise ReaderError(f"Its base model cannot be had. {error}") from error
+    if tokens > model.get_input_embeddings().weight.shape[0]:
+        model.resize_token_embeddings(tokens, mean_resizing=False)
+    return PeftModel.from_pretrained(model, folder).merge_and_unload()
 
 
 def add_adapters(model: Any, name: str, tokens: range, rank: int, seed: int) -> Any:

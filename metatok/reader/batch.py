@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from metatok.reader.bpe import EOS, EXPAND
 from metatok.reader.generate import Prompt, Reader, reader_cache
 
 BATCH_TOKENS = 8192  # input tokens, padding included, that are read together
@@ -63,9 +62,9 @@ def _decode(reader: Reader, inputs: Sequence[Tensor], max_new_tokens: int) -> li
             logits_to_keep=1,
         )
         following = out.logits[:, -1].argmax(-1)
-        going = following != EOS
+        going = following != reader.marks.eos
         for i, token in zip(alive, following.tolist(), strict=True):
-            if token != EOS:
+            if token != reader.marks.eos:
                 tokens[i].append(token)
         alive = [i for i, goes in zip(alive, going.tolist(), strict=True) if goes]
         if not alive:
@@ -74,7 +73,7 @@ def _decode(reader: Reader, inputs: Sequence[Tensor], max_new_tokens: int) -> li
             rows = going.nonzero()[:, 0]
             cache.batch_select_indices(rows)  # type: ignore[attr-defined]
             mask, following = mask[rows], following[rows]
-        embedded = reader.table[following][:, None]
+        embedded = reader.embedding(following[:, None])
         mask = F.pad(mask, (0, 1), value=1)
     return tokens
 
@@ -92,13 +91,13 @@ def expands_exactly(
     """
     results = [False] * len(prompts)
     for indices in _by_length([len(prompt.ids) + len(raw) for prompt, raw in prompts]):
-        inputs = [reader.embed(prompt, [EXPAND, *raw]) for prompt, raw in (prompts[i] for i in indices)]
+        inputs = [reader.embed(prompt, [reader.marks.expand, *raw]) for prompt, raw in (prompts[i] for i in indices)]
         hidden = _hidden(reader, inputs)
         for row, i in enumerate(indices):
             prompt, raw = prompts[i]
-            start = 1 + len(prompt.ids)
-            likeliest = reader.model.lm_head(hidden[row, start : start + len(raw) + 1]).argmax(-1)
-            results[i] = likeliest.tolist() == [*raw, EOS]
+            start = reader.input_tokens(prompt)
+            likeliest = _logits(reader, hidden[row, start : start + len(raw) + 1]).argmax(-1)
+            results[i] = likeliest.tolist() == [*raw, reader.marks.eos]
         done(len(indices))
     return results
 
@@ -106,10 +105,10 @@ def expands_exactly(
 @torch.inference_mode()
 def self_information(reader: Reader, ids: Sequence[int], before: Sequence[int] = ()) -> NDArray[np.float64]:
     """−log p of each raw token given `before` and the tokens of `ids` before it, in nats: shape (len(ids),)."""
-    everything = Prompt.of([*before, *ids])
-    hidden = _hidden(reader, [reader.embed(everything)])[0, len(before) : -1]
-    truth = torch.from_numpy(everything.ids[len(before) :]).to(reader.device)
-    losses = F.cross_entropy(reader.model.lm_head(hidden).float(), truth, reduction="none")
+    first = [] if reader.marks.front else [reader.marks.eos]  # something has to stand before the first token
+    hidden = _hidden(reader, [reader.embed(Prompt.of([*first, *before, *ids]))])[0, len(before) : -1]
+    truth = torch.tensor(ids, dtype=torch.int64, device=reader.device)
+    losses = F.cross_entropy(_logits(reader, hidden), truth, reduction="none")
     return losses.double().cpu().numpy()
 
 
@@ -117,8 +116,14 @@ def _hidden(reader: Reader, inputs: Sequence[Tensor]) -> Tensor:
     """Outputs of the last layer, (b, t, d); padding comes last, where a causal model does not see it."""
     longest = max(x.shape[1] for x in inputs)
     embedded = torch.cat([F.pad(x, (0, 0, 0, longest - x.shape[1])) for x in inputs])
-    hidden: Tensor = reader.model.model(inputs_embeds=embedded, use_cache=False).last_hidden_state
+    hidden: Tensor = reader.model.base_model(inputs_embeds=embedded, use_cache=False).last_hidden_state
     return hidden
+
+
+def _logits(reader: Reader, hidden: Tensor) -> Tensor:
+    """Logits over all ids, float32, of outputs of `_hidden`; models that scale or cap theirs give them so elsewhere."""
+    logits: Tensor = reader.model.get_output_embeddings()(hidden)
+    return logits.float()
 
 
 def _by_length(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -32,11 +32,12 @@ class DataConfig:
     expand_share: float = 0.15  # of the examples, all of them compressed
     renamed_share: float = 0.5  # of the examples, whose words are exchanged for any others of the vocabulary
     questions: int = 10  # a prompt
-    first_weight: float = 3.0  # of the loss on an answer's first token, which must be found; the others weigh 1
-    prompt_weight: float = 0.1  # on positions of the prompt; names there cannot be known, and are noise
+    first_weight: float = 3.0  # of the loss where an answer or a name in it begins; the rest of it weighs 1
+    prompt_weight: float = 0.05  # on positions of the prompt; names there cannot be known, and are noise
     expand_weight: float = 0.3  # on positions of an expanded prompt
     batch_tokens: int = 2560
     longest: int = 2048  # examples that are longer are left out
+    largest: float = 1.0  # size of the largest prompts, see `metatok.tasks.base.Task.draw`; held-out ones have it
     full_size_at: float = 0.5  # share of the training after which prompts have all sizes
 
 

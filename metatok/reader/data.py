@@ -37,6 +37,7 @@ Float = NDArray[np.float32]
 POOL = 256  # examples that are sorted by length together
 ROUND = 16  # batch lengths are multiples of this, so that few shapes occur
 FIXED = "parent children depth path of is inside none yes no entry member dn"  # no names: never exchanged
+BETWEEN = (", ", " < ")  # what stands between the names of an answer
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,12 @@ def word_ids(tokenizer: MetaTokenizer) -> Int:
     return np.array([i for i, piece in pieces if piece.isascii() and piece.isalpha()], dtype=np.int64)
 
 
+@lru_cache(maxsize=4)
+def _between_names(tokenizer: MetaTokenizer) -> frozenset[int]:
+    """The ids after which an answer goes on with another name."""
+    return frozenset(int(tokenizer.encode(text)[-1]) for text in BETWEEN)
+
+
 def renaming(tokenizer: MetaTokenizer, rng: random.Random) -> Int:
     """For each id the one to take in its place, (vocab_size,): a permutation that exchanges words at random."""
     renamed, words = np.arange(tokenizer.vocab_size), word_ids(tokenizer)
@@ -150,11 +157,13 @@ def make_example(
     if expand:
         parts = [([EXPAND], [*raw, EOS], [config.expand_weight] * (len(raw) + 1))]
     else:
-        encoded = [(encode(s.question), encode(s.answer)) for s in samples]
-        parts = [
-            ([QUESTION, *question, ANSWER], [*answer, EOS], [config.first_weight] + [1.0] * len(answer))
-            for question, answer in encoded
-        ]
+        between = _between_names(tokenizer)
+        parts = []
+        for s in samples:
+            answer = [*encode(s.answer), EOS]
+            found = [i == 0 or answer[i - 1] in between for i in range(len(answer))]
+            weights = [config.first_weight if f else 1.0 for f in found]
+            parts.append(([QUESTION, *encode(s.question), ANSWER], answer, weights))
     for number, (question, answer, weights) in enumerate(parts, 1):
         ids += question + answer
         segment += [number] * (len(question) + len(answer))

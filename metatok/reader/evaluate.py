@@ -69,7 +69,7 @@ def evaluate(reader: Reader, task: str, n: int, seed: int) -> dict[str, Any]:
         notes.append(f"LLMLingua-2 is left out: {error}")
     metatok.warm_up()
     lossy = baselines(reader, llmlingua2)
-    picked, left_out = _draw(reader, source, n, seed)
+    picked, left_out = draw(reader, source, n, seed)
     if left_out:
         notes.append(f"{left_out} longer prompts were drawn and left out: the reader takes {reader.limit:,} tokens.")
 
@@ -102,7 +102,7 @@ def evaluate(reader: Reader, task: str, n: int, seed: int) -> dict[str, Any]:
         "n": n,
         "seed": seed,
         "machine": _machine(reader),
-        "reader": _reader(reader),
+        "reader": described(reader),
         "results": results,
         "by": _by(picked, forms, names, by_metric),
         "timed": min(n, TIMED),
@@ -141,13 +141,16 @@ def _interval(means: Floats) -> list[float]:
     return [round(float(low), 5), round(float(high), 5)]
 
 
-def _draw(reader: Reader, task: Task, n: int, seed: int) -> tuple[list[Sample], int]:
-    """n samples that the reader can take raw, and how many others were drawn."""
+def draw(reader: Reader, task: Task, n: int, seed: int) -> tuple[list[Sample], int]:
+    """n samples that the reader can take raw, and how many others were drawn.
+
+    Raises:
+        ValueError: the task has fewer, or nearly all are too long.
+    """
     picked: list[Sample] = []
     left_out = 0
     for sample in samples(task, seed, seen=SIDES.get(task.name, False)):
-        prompt = reader.tokenizer.encode(sample.prompt)
-        if 1 + len(prompt) + len(reader.question(sample.question)) <= reader.limit:
+        if reader.input_tokens(reader.prepare(sample.prompt), reader.question(sample.question)) <= reader.limit:
             picked.append(sample)
         else:
             left_out += 1
@@ -160,7 +163,12 @@ def _draw(reader: Reader, task: Task, n: int, seed: int) -> tuple[list[Sample], 
 
 def _expanded(reader: Reader, forms: Sequence[Mapping[str, Form]]) -> dict[str, list[bool]]:
     """For each method, and each prompt that has room to be written out, whether the reader writes it out exactly."""
-    room = [i for i, form in enumerate(forms) if 3 + 2 * len(form["raw"].prompt.ids) <= reader.positions]
+    marks = [reader.marks.expand, reader.marks.eos]
+    room = [
+        i
+        for i, raw in enumerate(form["raw"].prompt for form in forms)
+        if reader.input_tokens(raw, marks) + len(raw.ids) <= reader.positions
+    ]
     results = {}
     with tqdm(total=len(room) * len(METHODS), unit="prompt", disable=None) as bar:
         for method in METHODS:
@@ -266,12 +274,13 @@ def _machine(reader: Reader) -> str:
     return f"{name}, {cores} cores, {torch.get_num_threads()} threads, {platform.system()}"
 
 
-def _reader(reader: Reader) -> dict[str, Any]:
+def described(reader: Reader) -> dict[str, Any]:
+    """Which reader this is: its `name`, how many `parameters` it has, and `weights`, a digest of their files."""
     digest = hashlib.sha256()
     for path in sorted(reader.folder.glob("*.safetensors")):
         digest.update(path.read_bytes())
     return {
         "name": "assets/reader" if reader.folder.resolve() == ASSETS.resolve() else Path(reader.name).name,
         "parameters": int(reader.model.num_parameters()),
-        "weights": digest.hexdigest()[:16],  # of their files, SHA-256
+        "weights": digest.hexdigest()[:16],  # SHA-256
     }

@@ -9,6 +9,7 @@ model still reads compressed prompts, in the paper's plain form.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from typing import Any
 import torch
 
 from metatok.reader.bpe import BOS, EOS, PAD
-from metatok.reader.config import from_dict
+from metatok.reader.config import Config, from_dict
+from metatok.reader.folders import TRAINING_FILE
 from metatok.reader.model import EPS, LeanLlama, PhraseEmbedding
 from metatok.tokenizer import MetaTokenizer
 
@@ -52,17 +54,17 @@ def to_llama(model: LeanLlama) -> Any:
     return llama.eval()
 
 
-def load_checkpoint(run: Path) -> LeanLlama:
-    """The model of a run's checkpoint.
+def load_checkpoint(run: Path) -> tuple[LeanLlama, Config]:
+    """The model of a run's checkpoint, and what the run was.
 
     Raises:
         FileNotFoundError: the run has no checkpoint yet.
     """
     state = torch.load(run / "checkpoint.pt", weights_only=True, map_location="cpu")
-    weights = state["model"]
-    model = LeanLlama(from_dict(state["config"]).model, len(weights["embed_tokens.weight"]))
+    weights, config = state["model"], from_dict(state["config"])
+    model = LeanLlama(config.model, len(weights["embed_tokens.weight"]))
     model.load_state_dict(weights)
-    return model.eval()
+    return model.eval(), config
 
 
 def load_phrases(folder: Path, width: int) -> PhraseEmbedding:
@@ -106,7 +108,7 @@ def export(run: Path, folder: Path) -> None:
     from safetensors.torch import save_file
     from transformers import GenerationConfig
 
-    model = load_checkpoint(run)
+    model, config = load_checkpoint(run)
     llama = to_llama(model).to(torch.bfloat16)
     llama.generation_config = GenerationConfig(
         do_sample=False, bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD, max_new_tokens=256
@@ -115,6 +117,9 @@ def export(run: Path, folder: Path) -> None:
     projections = {k: v.to(torch.bfloat16).contiguous() for k, v in model.phrases.state_dict().items()}
     save_file(projections, folder / PHRASE_FILE)
     MetaTokenizer.from_pretrained(run / "tokenizer", local_only=True).save_pretrained(folder)
+    (folder / TRAINING_FILE).write_text(
+        json.dumps({"tasks": list(config.data.tasks)}, indent=2) + "\n", encoding="utf-8"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,7 +13,8 @@ Low-rank adapters on all linear layers and the embeddings of new tokens are trai
 Meta-tokens have plain embeddings, the paper's form; phrase-based ones are for the reader of this repository only.
 
 FOLDER receives `config.json`, `log.jsonl`, `checkpoint.pt`, from which the same command goes on bit for bit, and
-`adapter/`: the adapter and the tokenizer with its new tokens, for `peft.AutoPeftModelForCausalLM.from_pretrained`.
+`adapter/`: the adapter and the tokenizer with its new tokens, for `metatok.reader.Reader.from_pretrained` and for
+`peft.AutoPeftModelForCausalLM.from_pretrained`.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from metatok.codec import Codec, Method
-from metatok.reader.adapters import Marks, add_adapters, extend_tokenizer, load_base
+from metatok.reader.adapters import add_adapters, extend_tokenizer, load_base
 from metatok.reader.config import OptimizerConfig, build
 from metatok.reader.data import Batch, Example, cut, pack
 from metatok.reader.folders import folder_of
+from metatok.reader.marks import Marks
 from metatok.reader.running import agreed, stopping, write_checkpoint
 from metatok.reader.train import fast_dtype, learning_rate
 from metatok.tasks.base import Sample, Task, get
@@ -72,6 +74,7 @@ class FinetuneConfig:
     clip: float = 1.0  # of the gradient's norm
     batch_tokens: int = 8192  # of one process's batch
     longest: int = 4096  # examples that are longer, or too long for the model, are left out
+    largest: float = 1.0  # size of the largest prompts, see `metatok.tasks.base.Task.draw`; held-out ones have it
     full_size_at: float = 0.3  # share of the training after which prompts have all sizes
     evaluate_minutes: float = 10.0
     checkpoint_minutes: float = 10.0
@@ -123,7 +126,7 @@ def make_example(
     else:
         question, said = (tokenizer.encode(text).tolist() for text in (sample.question, sample.answer))
         asked, answer = [marks.question, *question, marks.answer], [*said, marks.eos]
-    front = [*([] if marks.bos is None else [marks.bos]), *prompt, *asked]
+    front = [*marks.front, *prompt, *asked]
     n = len(front) + len(answer)
     weight = np.zeros(n, dtype=np.float32)
     weight[len(front) :] = 1.0 if expand_weight is None else expand_weight
@@ -274,7 +277,8 @@ class Finetuning:
 
     def _next_batch(self) -> Batch:
         if self.batch == len(self._batches):
-            self.pool_size = min(1.0, self.tokens / self.config.tokens / self.config.full_size_at)
+            grown = min(1.0, self.tokens / self.config.tokens / self.config.full_size_at)
+            self.pool_size = self.config.largest * grown
             self.pool, self.batch = self.pool + 1, 0
             self._batches = self._make_pool()
             if not self._batches:
@@ -312,7 +316,8 @@ class Finetuning:
         examples: dict[str, list[Example]] = defaultdict(list)
         for task in self.tasks:
             for i in range(config.evaluate_prompts):
-                sample = task.draw(random.Random(f"held-out/{task.name}/{i}"), seen=i % 2 == 0)[0]
+                rng = random.Random(f"held-out/{task.name}/{i}")
+                sample = task.draw(rng, size=config.largest, seen=i % 2 == 0)[0]
                 made = [
                     make_example(self.tokenizer, self.marks, sample, random.Random(f"held-out/{i}/{form}"), form)
                     for form in FORMS

@@ -5,18 +5,27 @@ Readers are looked for here and loaded by `metatok.reader.generate`.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 VARIABLE = "METATOK_READER"
 ASSETS = Path(__file__).parents[2] / "assets" / "reader"
 
+MODEL_FILE = "config.json"  # a whole model's folder has it
+ADAPTER_FILE = "adapter_config.json"  # and that of a fine-tuned one this, which names its base model
 FILES = ["*.json", "*.safetensors"]  # of a repository on the Hub
 NETWORK_SECONDS = 10.0  # for the Hub's first answer
+ANSWER_TOKENS = 256  # an answer's room, unless the model's generation config says otherwise
+TRAINING_FILE = "training.json"
 
 
 class ReaderError(ValueError):
     """A reader that cannot be had; the message is one sentence that says what to do."""
+
+
+def _holds_reader(folder: Path) -> bool:
+    return any((folder / file).is_file() for file in (MODEL_FILE, ADAPTER_FILE))
 
 
 def bundled() -> Path:
@@ -27,7 +36,7 @@ def bundled() -> Path:
     """
     named = os.environ.get(VARIABLE)
     folder = Path(named) if named else ASSETS
-    if (folder / "config.json").is_file():
+    if _holds_reader(folder):
         return folder
     if named:
         raise ReaderError(f"{VARIABLE} is {named!r}, and there is no reader: it has to be a folder with a config.json.")
@@ -36,6 +45,38 @@ def bundled() -> Path:
         "`metatok train metatok/reader/tree.toml RUN`, write it to a folder with "
         f"`python -m metatok.reader.export RUN FOLDER`, and name that with --reader or {VARIABLE}."
     )
+
+
+def trained_on(folder: Path) -> tuple[str, ...]:
+    """The tasks that the reader in a folder was trained on; empty where the folder does not say.
+
+    >>> trained_on(ASSETS / "nowhere")
+    ()
+    """
+    try:
+        tasks = json.loads((folder / TRAINING_FILE).read_text(encoding="utf-8"))["tasks"]
+        return tuple(map(str, tasks))
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+
+
+def input_limit(folder: Path) -> int | None:
+    """How many tokens the reader in a folder takes, as `Reader.limit`; None where its files do not say."""
+    try:
+        positions = int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["max_position_embeddings"])
+        answer = json.loads((folder / "generation_config.json").read_text(encoding="utf-8")).get("max_new_tokens")
+        return positions - answer_room(positions, answer)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def answer_room(positions: int, wanted: int | None) -> int:
+    """How many of a reader's positions are kept for the answer; `wanted` is what its generation config says.
+
+    >>> answer_room(4096, None), answer_room(64, 256)
+    (256, 32)
+    """
+    return min(wanted or ANSWER_TOKENS, positions // 2)
 
 
 def folder_of(name: str | os.PathLike[str] | None) -> Path:
@@ -51,7 +92,7 @@ def folder_of(name: str | os.PathLike[str] | None) -> Path:
         return bundled()
     name = os.fspath(name)
     if os.path.isdir(name):
-        if not (Path(name) / "config.json").is_file():
+        if not _holds_reader(Path(name)):
             raise ReaderError(f"The folder {name} holds no config.json, so there is no reader in it.")
         return Path(name)
     from huggingface_hub import snapshot_download

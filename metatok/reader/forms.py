@@ -34,16 +34,23 @@ class Form:
     seconds: float
 
 
-def baselines(reader: Reader, llmlingua2: lossy.LLMLingua2 | None) -> dict[str, Baseline]:
-    """The lossy baselines by name; the reader itself is the language model that judges tokens."""
+def baselines(
+    reader: Reader, llmlingua2: lossy.LLMLingua2 | None, go_on: Callable[[], object] = lambda: None
+) -> dict[str, Baseline]:
+    """The lossy baselines by name; the reader itself is the language model that judges tokens.
+
+    Args:
+        go_on: called before each forward pass; what it raises ends the pruning.
+    """
+
+    def information(before: Int, segment: Int) -> NDArray[np.float64]:
+        go_on()
+        return self_information(reader, segment.tolist(), before.tolist())
 
     def selective_context(text: str, ids: Int, length: int) -> Int:
-        return lossy.selective_context(ids, length, self_information(reader, ids.tolist()), words(reader, ids))
+        return lossy.selective_context(ids, length, information(ids[:0], ids), words(reader, ids))
 
     def llmlingua(text: str, ids: Int, length: int) -> Int:
-        def information(before: Int, segment: Int) -> NDArray[np.float64]:
-            return self_information(reader, segment.tolist(), before.tolist())
-
         return lossy.llmlingua(ids, length, information, lines(reader, ids))
 
     made: dict[str, Baseline] = {

@@ -5,6 +5,9 @@ The model is what transformers' `AutoModelForCausalLM` gives, a plain Llama. Wha
     <|bos|> prompt <|q|> question <|a|>          the model goes on with the answer and <|eos|>
     <|bos|> prompt <|expand|>                    the model goes on with the prompt written out
 
+The marks are the ids that the model's own tokenizer gives them (`metatok.reader.marks`), and a model without a
+beginning has none. A fine-tuned model is its base model with the adapter merged into it.
+
 The prompt may be compressed, the question never is. Meta-tokens get embeddings made of their phrases
 (`metatok.reader.model.PhraseEmbedding`) where the reader's folder has them; `phrases=False` is the paper's plain form.
 
@@ -30,16 +33,16 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from metatok.codec import METHODS
-from metatok.reader.bpe import ANSWER, BOS, EOS, EXPAND, QUESTION, SPECIALS
+from metatok.reader.adapters import load_adapted
 from metatok.reader.data import phrase_rows
 from metatok.reader.export import PHRASE_FILE, load_phrases
-from metatok.reader.folders import ReaderError, folder_of
+from metatok.reader.folders import ADAPTER_FILE, ReaderError, answer_room, folder_of
+from metatok.reader.marks import FORMAT, Marks
 from metatok.reader.model import PhraseEmbedding
 from metatok.tokenizer import MetaTokenizer, TokenizerError
 
 Int = NDArray[np.int64]
 
-ANSWER_TOKENS = 256  # an answer's room, unless the model's generation config says otherwise
 NO_PHRASES = np.empty((0, 4), dtype=np.int64)
 
 
@@ -107,7 +110,8 @@ class Answer(Iterator[str]):
     def __init__(self, reader: Reader, prompt: Prompt, asked: Sequence[int], room: int, began: float):
         self._reader, self._prompt, self._asked, self._room, self._began = reader, prompt, asked, room, began
         self.text = ""
-        self.statistics = Statistics(prompt.raw_tokens, len(prompt.ids), 1 + len(prompt.ids) + len(asked))
+        tokens = reader.input_tokens(prompt, asked)
+        self.statistics = Statistics(prompt.raw_tokens, len(prompt.ids), tokens)
         self._pieces = whole_characters(self._tokens(), reader.tokenizer.fragment)
 
     def __next__(self) -> str:
@@ -145,12 +149,12 @@ class Answer(Iterator[str]):
                 seconds_per_token=later / max(count - 1, 1),
                 total_seconds=now,
                 kv_cache_bytes=sum(t.nbytes for layer in cache.layers for t in (layer.keys, layer.values)),
-                finished=token == EOS,
+                finished=token == reader.marks.eos,
             )
-            if token == EOS:
+            if token == reader.marks.eos:
                 return
             yield token
-            embedded = reader.table[torch.tensor([[token]], device=reader.device)]
+            embedded = reader.embedding(torch.tensor([[token]], device=reader.device))
 
 
 def whole_characters(tokens: Iterable[int], fragment: Callable[[list[int]], str]) -> Generator[str]:
@@ -182,17 +186,26 @@ class Reader:
         model: a `transformers` causal language model, float32, in evaluation mode; on a GPU where there is one.
         tokenizer: the `MetaTokenizer` that it was trained with.
         phrases: the embeddings of phrases, or None where the folder has none.
+        marks: the ids around prompt and question.
         positions: how many tokens it can hold, input and answer.
         limit: how many input tokens it takes, prompt, question and marks; beyond them is room for an answer.
     """
 
-    def __init__(self, name: str, folder: Path, model: Any, tokenizer: MetaTokenizer, phrases: PhraseEmbedding | None):
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        model: Any,
+        tokenizer: MetaTokenizer,
+        marks: Marks,
+        phrases: PhraseEmbedding | None,
+    ):
         self.name, self.folder = name, folder
-        self.model, self.tokenizer, self.phrases = model, tokenizer, phrases
+        self.model, self.tokenizer, self.marks, self.phrases = model, tokenizer, marks, phrases
         self.device = next(model.parameters()).device
-        self.table: Tensor = model.get_input_embeddings().weight.detach()
+        self.embedding: Any = model.get_input_embeddings()
         self.positions = int(model.config.max_position_embeddings)
-        self.answer_tokens = min(model.generation_config.max_new_tokens or ANSWER_TOKENS, self.positions // 2)
+        self.answer_tokens = answer_room(self.positions, model.generation_config.max_new_tokens)
         self.limit = self.positions - self.answer_tokens
         self._busy = threading.Lock()
 
@@ -200,33 +213,37 @@ class Reader:
     def from_pretrained(cls, name: str | os.PathLike[str] | None = None) -> Reader:
         """The reader in a folder, of a Hub id, or the bundled one (see `bundled`).
 
+        The folder holds a whole model, or the adapter that `metatok train --base-model` wrote.
+
         Raises:
             ReaderError: it cannot be had, or it is another kind of model.
         """
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
 
         folder = folder_of(name)
         shown = str(name or folder)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            with _without_progress_bar():
-                model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-            marks = AutoTokenizer.from_pretrained(folder, local_files_only=True).convert_tokens_to_ids(list(SPECIALS))
             tokenizer = MetaTokenizer.from_pretrained(folder, local_only=True)
+            marks, ids = Marks.of(tokenizer), tokenizer.vocab_size + tokenizer.codec.n_added
+            with _without_progress_bar():
+                if (folder / ADAPTER_FILE).is_file():
+                    model = load_adapted(folder, ids)
+                else:
+                    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         except (OSError, TokenizerError, ValueError, RuntimeError) as error:
             reason = str(error).strip().partition("\n")[0].rstrip(".")
             raise ReaderError(f"The reader in {shown} cannot be loaded: {reason}.") from error
-        ids = tokenizer.vocab_size + tokenizer.codec.n_added
-        if marks != list(range(len(SPECIALS))) or model.config.vocab_size < ids:
+        if marks is None or model.config.vocab_size < ids:
             raise ReaderError(
-                f"{shown} is a language model, but no reader: it was not trained with the marks {', '.join(SPECIALS)} "
+                f"{shown} is a language model, but no reader: it was not trained with the marks {', '.join(FORMAT)} "
                 "and meta-tokens."
             )
         model.to(device).eval().requires_grad_(False)
         phrases = None
         if (Path(folder) / PHRASE_FILE).is_file():
             phrases = load_phrases(folder, model.config.hidden_size).to(device).requires_grad_(False)
-        return cls(shown, folder, model, tokenizer, phrases)
+        return cls(shown, folder, model, tokenizer, marks, phrases)
 
     def __repr__(self) -> str:
         return f"Reader({self.name!r}, {self.model.num_parameters():,} parameters)"
@@ -267,12 +284,14 @@ class Reader:
         began = time.perf_counter()
         prepared = self._prepared(prompt, method, phrases)
         room = prepared.raw_tokens + 1
-        if 2 + len(prepared.ids) + room > self.positions:
+        over = self.input_tokens(prepared, [self.marks.expand]) + room - self.positions
+        if over > 0:
+            both = len(prepared.ids) + prepared.raw_tokens
             raise ValueError(
                 f"The prompt is {len(prepared.ids):,} tokens as the reader sees it and {prepared.raw_tokens:,} written "
-                f"out, and both together may be {self.positions - 3:,}: shorten it."
+                f"out, and both together may be {both - over:,}: shorten it."
             )
-        return Answer(self, prepared, [EXPAND], room, began)
+        return Answer(self, prepared, [self.marks.expand], room, began)
 
     def prepare(self, prompt: str, method: str | None = None, *, phrases: bool = True) -> Prompt:
         """A prompt as the reader sees it; arguments as for `ask`.
@@ -304,16 +323,21 @@ class Reader:
         """
         if not question.strip():
             raise ValueError("The question is empty: ask something about the prompt.")
-        return [QUESTION, *self.tokenizer.encode(question.strip()).tolist(), ANSWER]
+        return [self.marks.question, *self.tokenizer.encode(question.strip()).tolist(), self.marks.answer]
+
+    def input_tokens(self, prompt: Prompt, asked: Sequence[int] = ()) -> int:
+        """How many tokens the model's input has, see `embed`."""
+        return len(self.marks.front) + len(prompt.ids) + len(asked)
 
     def embed(self, prompt: Prompt, asked: Sequence[int] = ()) -> Tensor:
         """The model's input, (1, t, d): the beginning, the prompt, what is asked."""
-        ids = torch.from_numpy(np.concatenate(([BOS], prompt.ids, np.array(asked, dtype=np.int64)))).to(self.device)
-        embedded = self.table[ids[None]]
+        front = self.marks.front
+        ids = np.concatenate([np.array(part, dtype=np.int64) for part in (front, prompt.ids, asked)])
+        embedded: Tensor = self.embedding(torch.from_numpy(ids[None]).to(self.device))
         if self.phrases is None or not len(prompt.phrases):
             return embedded
-        rows = torch.from_numpy(prompt.phrases + np.array([1, 0, 0, 0])).to(self.device)
-        result: Tensor = self.phrases(embedded, self.table, rows)
+        rows = torch.from_numpy(prompt.phrases + np.array([len(front), 0, 0, 0])).to(self.device)
+        result: Tensor = self.phrases(embedded, self.embedding.weight, rows)
         return result
 
     def prefill_seconds(self, prompt: Prompt) -> float:
@@ -332,7 +356,7 @@ class Reader:
         return self.prepare(prompt, method, phrases=phrases)
 
     def _check_length(self, prompt: Prompt, asked: Sequence[int]) -> None:
-        tokens = 1 + len(prompt.ids) + len(asked)
+        tokens = self.input_tokens(prompt, asked)
         if tokens > self.limit:
             raise ValueError(
                 f"The reader takes at most {self.limit:,} tokens, and prompt and question are {tokens:,} "

@@ -38,7 +38,7 @@ class Item:
 def held_out(
     tasks: Sequence[Task], tokenizer: MetaTokenizer, config: DataConfig, prompts: int, seed: int = 0
 ) -> list[Item]:
-    """Prompts of full size that training does not draw, every other one of unseen names, each in every form.
+    """Prompts as large as training's largest, none of which it draws, every other one of unseen names, in every form.
 
     Args:
         prompts: how many of each task.
@@ -46,7 +46,8 @@ def held_out(
     items = []
     for task in tasks:
         for i in range(prompts):
-            drawn = task.draw(random.Random(f"held-out/{task.name}/{seed}/{i}"), questions=5, seen=i % 2 == 0)
+            rng = random.Random(f"held-out/{task.name}/{seed}/{i}")
+            drawn = task.draw(rng, size=config.largest, questions=5, seen=i % 2 == 0)
             for form in FORMS:
                 rng = random.Random(f"held-out/{seed}/{i}/{form}")
                 items.append(Item(form, drawn, make_example(tokenizer, drawn, config, rng, form)))

@@ -75,7 +75,8 @@ class Supply:
             if place.orders:
                 place.orders.pop(0)
             while len(place.orders) < self.config.workers + 1:
-                self._order(min(1.0, progress / self.config.data.full_size_at))
+                data = self.config.data
+                self._order(data.largest * min(1.0, progress / data.full_size_at))
             self._batches, place.batch = self._current(), 0
         place.batch += 1
         return self._batches[place.batch - 1]

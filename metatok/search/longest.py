@@ -12,10 +12,10 @@ ever taken away, so that length only falls, and looking at an interval again whe
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from metatok.grammar import Grammar
+from metatok.kernels import njit
 from metatok.repeats import find_repeats, number_symbols
 
 Int32 = NDArray[np.int32]

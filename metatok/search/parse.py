@@ -11,10 +11,10 @@ This module does not choose phrases: that is `metatok.search.saving` and `metato
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from metatok.grammar import Grammar
+from metatok.kernels import njit
 from metatok.repeats import find_lcp, interval_tree, number_symbols
 from metatok.suffixes import sort_suffixes
 

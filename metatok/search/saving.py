@@ -17,10 +17,10 @@ one that saves less moves down.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from metatok.grammar import Grammar, prune
+from metatok.kernels import njit
 from metatok.repeats import find_repeats, number_symbols
 from metatok.suffixes import sort_keys
 

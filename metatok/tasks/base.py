@@ -55,6 +55,10 @@ class Task(Protocol):
         """
         ...
 
+    def matches(self, answer: str, truth: str) -> bool:
+        """Whether the answer is exactly right."""
+        ...
+
     def score(self, answer: str, truth: str) -> dict[str, float]:
         """Scores from 0.0 to 1.0 by name; `exact_match` is always there."""
         ...

@@ -271,6 +271,10 @@ class RepoTask:
             ]
         raise ValueError(f"the repository task finds no {kind} line in {ATTEMPTS} modules; install more packages")
 
+    def matches(self, answer: str, truth: str) -> bool:
+        """See `metatok.tasks.base.Task.matches`: up to white space, as RepoBench counts."""
+        return exact_match(" ".join(answer.split()), " ".join(truth.split())) == 1.0
+
     def score(self, answer: str, truth: str) -> dict[str, float]:
         """RepoBench's scores: exact match up to white space, and edit similarity.
 
@@ -281,7 +285,7 @@ class RepoTask:
 
         similarity = fuzz.ratio(answer.strip(), truth.strip()) / 100
         return {
-            "exact_match": exact_match(" ".join(answer.split()), " ".join(truth.split())),
+            "exact_match": float(self.matches(answer, truth)),
             "edit_similarity": similarity,
         }
 

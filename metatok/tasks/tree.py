@@ -242,13 +242,17 @@ class TreeTask:
             asked.setdefault(question, Sample(prompt, question, answer, kind, serialization, seen))
         return list(asked.values())
 
+    def matches(self, answer: str, truth: str) -> bool:
+        """See `metatok.tasks.base.Task.matches`: up to white space at the ends."""
+        return exact_match(answer, truth) == 1.0
+
     def score(self, answer: str, truth: str) -> dict[str, float]:
         """Exact match: 1.0 or 0.0.
 
         >>> TreeTask().score("lexer < core < app", "lexer < core < app")
         {'exact_match': 1.0}
         """
-        return {"exact_match": exact_match(answer, truth)}
+        return {"exact_match": float(self.matches(answer, truth))}
 
 
 TASK = TreeTask()

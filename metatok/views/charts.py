@@ -18,7 +18,7 @@ import plotly.graph_objects as go
 
 from metatok.compute import Architecture, crossover, prefill, quadratic_saving
 
-__all__ = ["BODY", "CSS", "DICTIONARY", "RAW", "compute_figure", "length_figure"]
+__all__ = ["BODY", "CSS", "DICTIONARY", "METHOD_COLORS", "RAW", "compute_figure", "length_figure"]
 
 # White text has a contrast of 4.5 or more on each; each has 3 or more on white, near-black and a dark panel.
 RAW = "#6f7684"
@@ -27,6 +27,8 @@ BODY = "#2e6cf0"
 """The compressed prompt, in every chart; its body where the dictionary is shown apart."""
 DICTIONARY = "#ba580c"
 """The dictionary of a compressed prompt."""
+METHOD_COLORS = {"ltsc": "#8d6d07", "flat": "#0b8478", "nested": "#bf40a6", "inline": BODY}
+"""Each method, wherever several are compared; `inline` is what the page compresses with unless told otherwise."""
 
 _TEXT = "#7b818b"  # 3.7 or more on all three, which is what one colour can do
 _GRID = "rgba(128, 136, 148, 0.28)"

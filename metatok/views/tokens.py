@@ -1,18 +1,19 @@
 """The token view: a text and its compressed sequence, coloured by phrase and linked with the dictionary.
 
 What this file does: it turns one compression into plain data (`view_data`, `view_json`), and `token_view` makes the
-Gradio component in which `tokens.js` and `tokens.css`, beside this file, draw that data. What it does not: no search,
-no numbers about savings (`metatok.summary`), no page around it (`metatok.demo`).
+Gradio component in which `tokens_*.js` and `tokens.css`, beside this file, draw that data. What it does not: no search,
+no numbers about savings (`metatok.summary`), no steps of the walk (`walk.py`), no page around it (`metatok.demo`).
 
 The value of the component is one JSON string. Gradio wraps nested values in deep proxies, which takes seconds
 for 100,000 tokens; a string passes untouched. The template is constant and user text never enters it: Gradio
-compiles templates as JavaScript, so `${…}` in a text would run. `tokens.js` shows text as text nodes only.
+compiles templates as JavaScript, so `${…}` in a text would run. The scripts show text as text nodes only.
 
 Positions go out in UTF-16 units, the only ones that JavaScript strings know.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from metatok.views.walk import walk
 
 if TYPE_CHECKING:
     from metatok.codec import Compressed
@@ -35,7 +38,8 @@ CHARACTER_TOKENS = 6  # tokens that share one character: it has four bytes at mo
 
 _HERE = Path(__file__).parent
 CSS = (_HERE / "tokens.css").read_text(encoding="utf-8")
-JAVASCRIPT = (_HERE / "tokens.js").read_text(encoding="utf-8")
+SCRIPTS = ("data", "panes", "strips", "dictionary", "links", "walk", "listen")  # in this order one function
+JAVASCRIPT = "\n".join((_HERE / f"tokens_{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
 
 # Constant, without user text. The ids are the ones that tests and other programs rely on.
 TEMPLATE = """
@@ -44,10 +48,29 @@ TEMPLATE = """
     <span class="strip-name">before</span><div class="strip before"><div class="ticks"></div></div>
     <span class="strip-name">after</span><div class="strip after"><div class="ticks"></div></div>
   </div>
+  <div class="tools" role="group" aria-label="How the tokens are shown">
+    <button type="button" class="tool stack" aria-pressed="false">One above the other</button>
+    <button type="button" class="tool spaces" aria-pressed="false">Whitespace</button>
+    <button type="button" class="tool numbered" aria-pressed="false">Token ids</button>
+    <button type="button" class="tool walk-open" aria-expanded="false">Step by step</button>
+  </div>
+  <section class="walk" aria-label="Step by step" hidden>
+    <div class="walk-bar">
+      <button type="button" class="walk-play">Play</button>
+      <button type="button" class="walk-back" aria-label="previous step">‹</button>
+      <span class="walk-at"></span>
+      <button type="button" class="walk-next" aria-label="next step">›</button>
+      <button type="button" class="walk-close" aria-label="stop and close">×</button>
+      <p class="walk-say" role="status"></p>
+    </div>
+    <div class="walk-row" role="region" aria-label="The first tokens, step by step" tabindex="0"></div>
+    <ul class="walk-book" aria-label="Written down so far"></ul>
+  </section>
   <div class="caption">
     <p class="hint">
-      Point at a phrase to see where else it stands. Click it to hold it. In the dictionary: arrow keys to
-      choose, Enter to hold and then arrow keys to step through its places, Esc to let go.
+      Point at a token or a phrase to see what stands for it on the other side. Click a phrase to hold it. By keyboard:
+      arrow keys choose in either text and in the dictionary, Enter holds, arrow keys step through its places,
+      Esc lets go.
     </p>
     <div class="about" hidden>
       <span class="about-chip"></span>
@@ -61,9 +84,13 @@ TEMPLATE = """
       </span>
     </div>
   </div>
+  <p class="spoken told" role="status"></p>
   <div class="panes">
     <section class="pane">
-      <h2>Original <small class="original-count"></small></h2>
+      <div class="head">
+        <h2>Original <small class="original-count"></small></h2>
+        <button type="button" class="keep-selection">Keep the selection raw</button>
+      </div>
       <div class="text original" role="region" aria-label="Original text, coloured by phrase" tabindex="0">
       </div>
     </section>
@@ -72,9 +99,15 @@ TEMPLATE = """
       <div class="text compressed" role="region" aria-label="Compressed sequence" tabindex="0"></div>
     </section>
     <section class="pane dictionary" id="dictionary" aria-label="Dictionary">
-      <h2>Dictionary <small class="dictionary-count"></small></h2>
-      <div class="columns" aria-hidden="true">
-        <span>phrase</span><span>tokens</span><span>uses</span><span>saved</span>
+      <h2>Dictionary <small class="dictionary-count" role="status"></small></h2>
+      <div class="find">
+        <input type="search" class="search" aria-label="Search the dictionary" placeholder="Search" autocomplete="off">
+      </div>
+      <div class="columns" role="group" aria-label="Sort the dictionary">
+        <button type="button" class="sort" data-by="phrase">phrase <span class="arrow"></span></button>
+        <button type="button" class="sort" data-by="length">tokens <span class="arrow"></span></button>
+        <button type="button" class="sort" data-by="uses">uses <span class="arrow"></span></button>
+        <button type="button" class="sort" data-by="saved">saved <span class="arrow"></span></button>
       </div>
       <div class="entries">
         <ol class="list"></ol>
@@ -92,21 +125,25 @@ def view_data(
     compressed: Compressed,
     *,
     phrases: Sequence[dict[str, Any]] | None = None,
+    kept: Sequence[tuple[int, int]] = (),
     limit: int = VIEW_TOKENS,
 ) -> dict[str, Any]:
-    """What `tokens.js` draws, as plain data. Meta-tokens are numbered as people see them: m0, m1, …
+    """What the scripts draw, as plain data. Meta-tokens are numbered as people see them: m0, m1, …
 
     Args:
         tokenizer: the one that made `compressed`.
         text: the prompt.
         compressed: `tokenizer.compress(text)`.
         phrases: `metatok.summary.summarize(…)["phrases"]`, where at hand; the dictionary has its order.
+        kept: the ranges of tokens that were kept raw, in order and apart.
         limit: how many tokens, and how many symbols of the compressed sequence, are shown.
 
     Returns:
         - `tokens`, `compressed`: how many there are in all, shown or not.
         - `text`: the shown part of the prompt, and `lengths`: UTF-16 units of each of its tokens. Tokens that
           share a character have length 0, but for the last of them, which has it.
+        - `token_ids`: the ids of these tokens, `symbol_ids`: those of the shown symbols; int32, base64.
+        - `kept`: start, stop of every range that was kept raw, flat, in tokens.
         - `spans`: start, stop, m of every outermost occurrence, flat, in tokens.
         - `raw`: the raw tokens of the compressed sequence as one text; `symbols`: the sequence, where n ≥ 0 is a
           raw token of n UTF-16 units and −1 − k is the id `vocab_size` + k: −1 and −2 the dictionary marks,
@@ -114,6 +151,7 @@ def view_data(
         - `defines`: start, stop, m of every run of symbols that spells a definition, flat.
         - `phrases`: [m, length, uses, saved, [text or m, …], [offset, m, …]] of every phrase, the most saving
           first: its definition as it is written, and where it holds others, in tokens.
+        - `walk`: see `metatok.views.walk`.
     """
     if phrases is None:
         from metatok.summary import summarize
@@ -140,11 +178,15 @@ def view_data(
         "compressed": len(compressed),
         "text": text,
         "lengths": np.diff(units, prepend=0).tolist(),
+        "token_ids": _base64(ids[:shown]),
+        "symbol_ids": _base64(sequence),
+        "kept": [min(at, shown) for start, stop in kept if start < shown for at in (start, stop)],
         "spans": spans.ravel().tolist(),
         "raw": "".join(pieces),
         "symbols": symbols.tolist(),
         "defines": _runs(context, first),
         "phrases": _phrases(tokenizer, compressed, phrases),
+        "walk": walk(tokenizer.codec, ids, kept),
     }
 
 
@@ -194,6 +236,11 @@ def utf16_lengths(pieces: Sequence[str]) -> NDArray[np.int64]:
     """
     ends = np.cumsum(np.fromiter(map(len, pieces), np.int32, len(pieces)), dtype=np.int32)
     return np.diff(utf16_offsets("".join(pieces), ends), prepend=0)
+
+
+def _base64(ids: Int32) -> str:
+    """A third of the characters that JSON takes for them, and none of the time; little-endian."""
+    return base64.b64encode(ids.astype("<i4").tobytes()).decode("ascii")
 
 
 def _pieces(tokenizer: MetaTokenizer, sequence: Int32, context: Int32) -> list[str]:

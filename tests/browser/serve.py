@@ -10,12 +10,12 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-STARTUP_SECONDS = 120  # a fresh checkout compiles its kernels first
+STARTUP_SECONDS = 1200  # a fresh checkout compiles its kernels first, on a machine that may be busy
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class App:
     url: str
     port: int
     log: Path
+    pid: int
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -44,23 +45,32 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving(**variables: str) -> Iterator[App]:
-    """`python app.py`, ready to answer; ended at the end. `variables` go into its environment."""
+def serving(
+    command: Sequence[str] = (sys.executable, "app.py"),
+    *,
+    cwd: Path = ROOT,
+    env: Mapping[str, str] | None = None,
+    **variables: str,
+) -> Iterator[App]:
+    """`python app.py`, or another command that serves it, ready to answer; ended at the end.
+
+    Its environment is `env`, else this process's as `environment` has it, with the port and `variables`.
+    """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "app.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "app.py"],
-                cwd=ROOT,
-                env=environment(GRADIO_SERVER_PORT=str(port), **variables),
+                command,
+                cwd=cwd,
+                env={**(environment() if env is None else env), "GRADIO_SERVER_PORT": str(port), **variables},
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )
         try:
             _wait(url, process, log)
-            yield App(url, port, log)
+            yield App(url, port, log, process.pid)
         finally:
             process.terminate()
             try:
