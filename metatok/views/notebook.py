@@ -15,20 +15,12 @@ import importlib.util
 
 import plotly.graph_objects as go
 
-from metatok.views.charts import BODY, DICTIONARY, RAW
+from metatok.views.charts import BODY, DICTIONARY, METHOD_COLORS, RAW
 
 __all__ = ["COLORS", "TEMPLATE", "png", "show"]
 
-COLORS = {
-    "raw": RAW,
-    "ltsc": "#8a4fc4",
-    "flat": "#0b7f86",
-    "nested": "#3d7f2b",
-    "inline": BODY,
-    "lossy": DICTIONARY,
-    "bound": "#18181b",
-}
-"""A colour for each kind of prompt, the same in every notebook."""
+COLORS = {"raw": RAW, **METHOD_COLORS, "lossy": DICTIONARY, "bound": "#18181b"}
+"""A colour for each kind of prompt: the app's for what it draws."""
 
 _INK, _SOFT, _RULE = "#18181b", "#5b5b66", "#e1e1e6"  # the light page's text, second text and lines
 
