@@ -1,4 +1,4 @@
-"""When, where and with what a figure was measured, and how much memory a process has."""
+"""When, where and with what a figure was measured, and what memory and CPU time a process takes."""
 
 from __future__ import annotations
 
@@ -39,3 +39,9 @@ def resident_bytes(pid: int, key: str = "VmRSS") -> int:
     """The resident memory of a process now, or with `VmHWM` the most that it had. Linux only."""
     status = Path(f"/proc/{pid}/status").read_text()
     return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith(key))
+
+
+def cpu_seconds_of(pid: int) -> float:
+    """The CPU time that a process has taken so far, all threads, the kernel's share included. Linux only."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -27,7 +27,7 @@ import httpx
 import numpy as np
 
 import metatok
-from benchmarks.circumstances import circumstances, resident_bytes
+from benchmarks.circumstances import circumstances, cpu_seconds_of, resident_bytes
 from benchmarks.corpora import library
 from metatok.tasks.base import get
 from tests.browser.serve import App, serving
@@ -120,15 +120,20 @@ async def load(app: App, bodies: dict[str, list[Body]], options: argparse.Namesp
         await asyncio.sleep(options.warm_up)
         before = resident_bytes(app.pid)
         peak = after = before
+        worked = cpu_seconds_of(app.pid)
         while time.monotonic() < ends:
             await asyncio.sleep(min(1.0, max(0.0, ends - time.monotonic())))
             after = resident_bytes(app.pid)
             peak = max(peak, after)
+        worked = cpu_seconds_of(app.pid) - worked
         await running
     memory = {"after_warm_up_bytes": before, "at_end_bytes": after, "peak_bytes": peak}
     memory |= {"growth": round(after / before - 1, 4)}
     rates = {name: {"per_second": round(len(c.seconds) / options.seconds, 2)} for name, c in calls.items()}
-    return {name: c.summary() | rates[name] for name, c in calls.items()} | {"memory": memory}
+    return {name: c.summary() | rates[name] for name, c in calls.items()} | {
+        "memory": memory,
+        "app_cpu_seconds": round(worked, 1),
+    }
 
 
 async def client(

@@ -6,6 +6,7 @@ Integers only: no text, no tokenizer, no model (those are `metatok.tokenizer` an
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 from collections.abc import Iterable, Sequence
@@ -179,7 +180,7 @@ class Codec:
                 f"vocab_size {self.vocab_size:,} and {self.meta_tokens or 0:,} meta-tokens do not fit into int32 ids"
             )
 
-    @property
+    @functools.cached_property
     def _vocabulary(self) -> Vocabulary:
         return Vocabulary(self.vocab_size, self.meta_tokens)
 

@@ -16,16 +16,19 @@ from metatok.tokenizer import compare
 
 if TYPE_CHECKING:
     from metatok.codec import Compressed
-    from metatok.tokenizer import MetaTokenizer
+    from metatok.tokenizer import Ids, MetaTokenizer
 
 
-def summarize(tokenizer: MetaTokenizer, text: str, compressed: Compressed | None = None) -> dict[str, Any]:
+def summarize(
+    tokenizer: MetaTokenizer, text: str, compressed: Compressed | None = None, *, ids: Ids | None = None
+) -> dict[str, Any]:
     """The numbers of one compression, its checks and its phrases.
 
     Args:
         tokenizer: with its method and pool.
         text: the prompt.
         compressed: what `tokenizer.compress(text, …)` returned, if that was done already.
+        ids: what `tokenizer.encode(text)` returned, if that was done already.
 
     Returns:
         - `original_tokens`, `compressed_tokens`, `dictionary_tokens`: counts of ids; the dictionary is part of the
@@ -56,7 +59,8 @@ def summarize(tokenizer: MetaTokenizer, text: str, compressed: Compressed | None
     >>> result["phrases"][0]["text"], result["phrases"][0]["uses"], result["phrases"][0]["saved"]
     (' spam and eggs', 3, 4)
     """
-    ids = tokenizer.encode(text)
+    if ids is None:
+        ids = tokenizer.encode(text)
     if compressed is None:
         compressed = tokenizer.codec.compress(ids)
     restored = tokenizer.codec.decompress(compressed.ids, max_length=len(ids))

@@ -58,7 +58,7 @@ from metatok.reader.forms import baselines, forms_of
 
 reader = Reader.from_pretrained()
 lossy = baselines(reader, None)  # all but LLMLingua-2, which would have to be downloaded
-sample = get("tree").draw(random.Random(11), size=0.2)[0]
+sample = get("tree").draw(random.Random(55), size=0.25)[0]
 forms = forms_of(reader, sample.prompt, lossy)
 for name in ("raw", "ltsc", "inline", "truncation@inline", "random@inline", "selective_context@inline"):
     print(f"── {name}, {len(forms[name].prompt.ids)} tokens\n{reader.tokenizer.hf.decode(forms[name].prompt.ids)}\n")
@@ -111,26 +111,23 @@ for task, result in results.items():
 
 # %%
 for task, result in results.items():
-    table = table_of(result)
-    table["kind"] = table.prompt.map(kind_of)
+    table = table_of(result).sort_values(["tokens", "exact, %"], ascending=False)
+    table["form"] = [f"{prompt} · {tokens:,.0f}" for prompt, tokens in zip(table.prompt, table.tokens, strict=True)]
     figure = px.scatter(
         table,
-        x="tokens",
-        y="exact, %",
-        color="kind",
-        error_y=table["to"] - table["exact, %"],
-        error_y_minus=table["exact, %"] - table["from"],
-        hover_name="prompt",
-        text="prompt",
+        x="exact, %",
+        y="form",
+        color=table.prompt.map(kind_of),
+        error_x=table["to"] - table["exact, %"],
+        error_x_minus=table["exact, %"] - table["from"],
         color_discrete_map=COLORS,
-        labels={"tokens": f"tokens of the prompt, mean ({task})"},
+        labels={"exact, %": f"exact answers, % ({task})", "form": "prompt · tokens, mean"},
     )
-    figure.update_traces(textposition="middle right", textfont_size=10, marker_size=9).update_yaxes(rangemode="tozero")
-    figure.update_xaxes(range=[0.8 * table.tokens.min(), 1.15 * table.tokens.max()])
-    show(figure, height=560)
+    figure.update_traces(marker_size=9).update_xaxes(rangemode="tozero")
+    show(figure.update_yaxes(categoryorder="array", categoryarray=table.form.tolist()[::-1]), height=560)
 
 # %% [markdown]
-# **What to see:** points in a column have the same length. If a method stands above the orange points of its column, compressing beat dropping tokens at that length; where bars overlap, this many prompts cannot tell. `/plain` is the paper's form of meta-tokens, without embeddings made of their phrases.
+# **What to see:** rows with the same number of tokens are prompts of the same length, the best first. If a method stands above the orange rows of its length, compressing beat dropping tokens there; where bars overlap much, so many prompts cannot tell. `/plain` is the paper's form of meta-tokens, without embeddings made of their phrases.
 #
 # The same prompts were asked in every form, so differences are known better than the bars above suggest. How much is lost against raw, and how much each method gains over the lossy prompts of its length:
 
@@ -224,7 +221,7 @@ for task, result in results.items():
     bars(groups(result, "kind"), "kind", f"kind of question ({task})")
 
 # %% [markdown]
-# **What to see:** some questions are answered from the beginning of a prompt alone, and for them cutting off costs nothing. Where the answer may stand anywhere, compare the orange bars with the violet and the blue one of the same length.
+# **What to see:** where a cut-off prompt does as well as the raw one, the answer stood at its beginning, or can be guessed (*inside* has two answers). Elsewhere compare the violet bar with the dark orange one, and the blue bar with the light one: they have the same length.
 
 # %%
 for task, result in results.items():
@@ -315,7 +312,7 @@ for task, part in table.groupby("task", sort=False):
         color="source",
         error_y=both.high - both.value,
         error_y_minus=both.value - both.low,
-        color_discrete_sequence=[COLORS["lossy"], COLORS["inline"]],
+        color_discrete_sequence=[COLORS["bound"], COLORS["inline"]],
         labels={"value": f"exact answers, % ({task})", "prompt": ""},
     )
     show(

@@ -33,8 +33,10 @@ from metatok import links
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks"
-SECONDS = 900  # for one cell
+SECONDS = 3600  # for one cell, on a busy machine
 
+# tqdm's warning is about a bar that is off, transformers' about a name that peft uses.
+QUIET = "ignore:IProgress not found,ignore:`is_gradient_checkpointing` is deprecated"
 FULL, FAST = "FAST = False", "FAST = True"
 BADGES = re.compile(r"^# \[!\[Open in Colab\].*$", re.MULTILINE)
 COLAB_CELL = re.compile(r"""(?<=^# %% tags=\["colab"\]\n).*?(?=\n+# %%)""", re.MULTILINE | re.DOTALL)
@@ -121,7 +123,13 @@ def execute(notebook: Any, *, fast: bool) -> Any:
         if parameters.source.count(FULL) != 1:
             raise ValueError(f"the cell tagged `parameters` has to say `{FULL}` once")
         parameters.source = parameters.source.replace(FULL, FAST)
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"} | _browser()
+    settings = {
+        "PYTHONPATH": str(ROOT),
+        "HF_HUB_OFFLINE": "1",
+        "TQDM_DISABLE": "1",  # bars are for people who wait
+        "PYTHONWARNINGS": QUIET,
+    }
+    environment = os.environ | settings | _browser()
     client = NotebookClient(run, timeout=SECONDS, resources={"metadata": {"path": str(FOLDER)}})
     client.execute(env=environment)
     for cell in run.cells:

@@ -31,7 +31,7 @@ from metatok.demo.drawing import KINDS, new_code, new_example, truth
 from metatok.demo.run import Refused
 from metatok.lossy import SEGMENT
 from metatok.reader import Reader
-from metatok.reader.folders import ASSETS, trained_on
+from metatok.reader.folders import ASSETS, input_limit, trained_on
 from metatok.reader.forms import baselines
 from metatok.reader.generate import Prompt
 from metatok.tasks import repo
@@ -264,6 +264,12 @@ def test_the_code_choice_says_what_the_reader_was_trained_on(tmp_path: Path, mon
     for tasks, said in ((["tree"], True), (["tree", "repo"], False), (3, False)):
         (tmp_path / "training.json").write_text(json.dumps({"tasks": tasks}))
         assert ("trees only" in part.about_code()) == said
+
+
+def test_the_limit_that_is_stated_is_the_readers(reader: Reader, tmp_path: Path) -> None:
+    assert input_limit(reader.folder) == reader.limit
+    assert f"{reader.limit:,} tokens" in str(part.about_length())
+    assert input_limit(tmp_path) is None
 
 
 def test_an_exported_reader_says_what_it_was_trained_on(tiny_reader: Path) -> None:

@@ -1,4 +1,5 @@
-"""The endpoint `compress`: for `gradio_client`, for plain HTTP, what it says to mistakes; how the app starts."""
+"""The endpoints `compress` and `decompress`: over `gradio_client` and plain HTTP, and what they say to mistakes; how
+the app starts."""
 
 from __future__ import annotations
 
@@ -19,9 +20,11 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from metatok import demo
+from metatok.codec import METHODS, Codec
 from metatok.compute import PRESETS
 from metatok.demo import run as runs
 from metatok.demo.cards import message_html, summary_html
+from metatok.demo.endpoints import Compression, Decompression
 from metatok.demo.examples import examples
 from metatok.demo.run import Refused
 from metatok.summary import summarize
@@ -50,7 +53,7 @@ def client(app: App) -> Iterator[Client]:
 
 def expected(**options: Any) -> dict[str, Any]:
     tokenizer = MetaTokenizer.from_pretrained(options.pop("tokenizer", "mistral:tekken"), **options)
-    return summarize(tokenizer, TEXT)
+    return {**summarize(tokenizer, TEXT), "ids": None}
 
 
 def post(app: App, path: str, body: Any) -> tuple[str, Any]:
@@ -60,7 +63,7 @@ def post(app: App, path: str, body: Any) -> tuple[str, Any]:
         f"{app.url}/gradio_api/call/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
     event = json.load(opener.open(request, timeout=30))["event_id"]
-    answer = opener.open(f"{app.url}/gradio_api/call/compress/{event}", timeout=60).read().decode()
+    answer = opener.open(f"{app.url}/gradio_api/call/{path.rsplit('/')[-1]}/{event}", timeout=60).read().decode()
     kind, data = (line.split(": ", 1)[1] for line in answer.strip().splitlines()[-2:])
     return kind, json.loads(data)
 
@@ -100,12 +103,78 @@ def test_an_empty_text_is_no_mistake_for_a_program(client: Client) -> None:
     assert (answer["original_tokens"], answer["compressed_tokens"], answer["phrases"]) == (0, 0, [])
 
 
-def test_there_are_three_endpoints(client: Client) -> None:
+def test_endpoints_are_typed_and_documented(client: Client, app: App) -> None:
     info = client.view_api(return_format="dict", print_info=False)
-    assert sorted(info["named_endpoints"]) == ["/ask", "/compare", "/compress"]
+    assert sorted(info["named_endpoints"]) == ["/ask", "/compare", "/compress", "/decompress"]
     assert not info["unnamed_endpoints"]
-    names = [p["parameter_name"] for p in info["named_endpoints"]["/compress"]["parameters"]]
-    assert names == ["text", "tokenizer", "method", "meta_tokens", "keep"]
+    wanted = {
+        "/compress": (["text", "tokenizer", "method", "meta_tokens", "keep", "ids"], Compression),
+        "/decompress": (["ids", "tokenizer", "method", "meta_tokens", "max_length"], Decompression),
+    }
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    described = json.load(opener.open(f"{app.url}/gradio_api/info"))["named_endpoints"]
+    for name, (parameters, returned) in wanted.items():
+        endpoint = info["named_endpoints"][name]
+        assert [p["parameter_name"] for p in endpoint["parameters"]] == parameters
+        assert endpoint["returns"][0]["type"]["properties"].keys() == returned.__annotations__.keys()
+        assert "5 MB" in described[name]["description"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("pool", [64, None])
+def test_ids_come_back_as_the_text(client: Client, app: App, method: Any, pool: int | None) -> None:
+    settings = ["mistral:v3", method, pool]
+    answer = client.predict(TEXT, *settings, ids=True, api_name="/compress")
+    tokenizer = MetaTokenizer.from_pretrained("mistral:v3", method=method, meta_tokens=pool)
+    assert answer["ids"] == tokenizer.compress(TEXT).ids.tolist()
+    assert len(answer["ids"]) == answer["compressed_tokens"]
+    back = client.predict(answer["ids"], *settings, api_name="/decompress")
+    assert back == {
+        "text": TEXT,
+        "compressed_tokens": len(answer["ids"]),
+        "original_tokens": answer["original_tokens"],
+        "tokenizer": "mistral:v3",
+        "method": method,
+        "meta_tokens": pool,
+    }
+    assert post(app, "decompress", {"data": [answer["ids"], *settings]}) == ("complete", [back])
+
+
+FIRST = Codec(131_072, None).first_meta  # m0 of mistral:tekken; in front of it the marks of a dictionary
+
+SPACES = 32_457  # 64 spaces
+
+
+def bomb(levels: int, token: int) -> list[int]:
+    """A dictionary each of whose phrases is the one before twice: `2 ** levels` tokens."""
+    phrases = [id for k in range(1, levels) for id in (FIRST + k, FIRST + k - 1, FIRST + k - 1)]
+    return [FIRST - 2, FIRST, token, token, *phrases, FIRST - 1, FIRST + levels - 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["5"], "must be a list of whole numbers"),
+        ([None], "must be a list of whole numbers"),
+        ([[1, 2.5]], "the one at position 1 is a float"),
+        ([[1, True]], "the one at position 1 is a bool"),
+        ([[1, [2]]], "the one at position 1 is a list"),
+        ([[1, -1]], "id -1 is not in the vocabulary"),
+        ([[10**30]], "is not in the vocabulary"),
+        ([[FIRST, 5]], "runs past the end"),
+        ([[5], "no-such/tokenizer"], "no-such/tokenizer"),
+        ([[5], "mistral:tekken", "zip"], "There is no method 'zip'"),
+        ([[5, 6], "mistral:tekken", "inline", 512, 1], "max_length = 1 tokens"),
+        ([[5], "mistral:tekken", "inline", 512, 10**9], "from 0 to 5,000,000"),
+        ([bomb(60, 5), "mistral:tekken", "nested"], "more than max_length = 5,000,000 tokens"),
+        ([bomb(21, SPACES), "mistral:tekken", "nested"], "134.2 MB, and 5 MB is the most made here"),
+    ],
+)
+def test_decompress_refuses_with_a_sentence(client: Client, app: App, arguments: list[Any], sentence: str) -> None:
+    kind, data = post(app, "decompress", {"data": arguments})
+    assert kind == "error"
+    assert sentence in data["error"]
+    assert data["error"].endswith(".")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +206,7 @@ def test_mistakes_get_a_sentence(client: Client, app: App, arguments: list[Any],
 def test_hostile_text_comes_back_as_it_went(client: Client) -> None:
     text = "<img src=x onerror=alert(1)> ${1+1} {{value}} `x` </script> \u202e \x00 🦜\r\n" * 3
     answer = client.predict(text, api_name="/compress")
-    assert answer == summarize(MetaTokenizer.from_pretrained("mistral:tekken"), text)
+    assert answer == {**summarize(MetaTokenizer.from_pretrained("mistral:tekken"), text), "ids": None}
 
 
 # ---- The same function, without a server

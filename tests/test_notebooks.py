@@ -6,9 +6,11 @@ import ast
 import builtins
 from typing import Any
 
+import plotly.graph_objects as go
 import pytest
 
 from metatok import links
+from metatok.views import notebook
 from scripts import notebooks
 
 NAMES = notebooks.names()
@@ -93,5 +95,17 @@ def test_public_names_only(name: str) -> None:
 def test_runs(name: str) -> None:
     """At small size, in a process of its own; what is tagged `same` prints what is committed."""
     before, after = notebooks.load(name), notebooks.execute(notebooks.source(name), fast=True)
+    assert any("image/png" in output.get("data", {}) for output in outputs(after))
     for old, new in zip(notebooks.tagged(before, "same"), notebooks.tagged(after, "same"), strict=True):
         assert notebooks.printed(new) == notebooks.printed(old), new.source
+
+
+def test_figure_without_a_browser_is_interactive(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr(notebook, "_browser", lambda: False)
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    figure = go.Figure().add_bar(x=[1], y=[2])
+    notebook.show(figure, width=500, height=300)
+    assert isinstance(shown[0], go.Figure)
+    assert (shown[0].layout.width, shown[0].layout.height) == (500, 300)
+    assert figure.layout.width is None

@@ -16,7 +16,15 @@ torch = pytest.importorskip("torch")
 
 from metatok.codec import METHODS  # noqa: E402
 from metatok.reader import Reader, report  # noqa: E402
-from metatok.reader.evaluate import bootstrap, evaluate, mean_and_interval  # noqa: E402
+from metatok.reader.batch import answers  # noqa: E402
+from metatok.reader.evaluate import (  # noqa: E402
+    ANSWER_TOKENS,
+    bootstrap,
+    described,
+    draw,
+    evaluate,
+    mean_and_interval,
+)
 from metatok.reader.forms import baselines, forms_of, lines, words  # noqa: E402
 from metatok.reader.report import CLOSE, OPEN, insert, markdown, text  # noqa: E402
 from metatok.tasks.base import get, samples  # noqa: E402
@@ -73,6 +81,17 @@ def test_the_same_seed_gives_the_same_scores(reader: Reader, results: dict[str, 
         measured = {key: value for key, value in form.items() if not key.endswith("_ms")}
         assert measured == {key: again["results"][name][key] for key in measured}
     assert again["by"] == results["by"]
+
+
+def test_an_evaluation_can_be_asked_again_in_part(reader: Reader, results: dict[str, Any]) -> None:
+    """The same prompts, answers and weights, by the functions that `evaluate` calls."""
+    task = get("tree")
+    picked, left_out = draw(reader, task, N, seed=4)
+    assert (len(picked), left_out) == (N, 0)
+    said = answers(reader, [(reader.prepare(s.prompt, "inline"), s.question) for s in picked], ANSWER_TOKENS)
+    right = [task.score(answer, s.answer)["exact_match"] for answer, s in zip(said, picked, strict=True)]
+    assert np.mean(right) == pytest.approx(results["results"]["inline"]["exact_match"], abs=1e-5)
+    assert described(reader) == results["reader"]
 
 
 def test_a_single_prompt_has_no_interval(reader: Reader) -> None:

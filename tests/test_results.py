@@ -14,7 +14,8 @@ import pytest
 pytest.importorskip("plotly")
 
 import metatok
-from metatok.demo import about, links
+from metatok import links
+from metatok.demo import about
 from metatok.demo.results import EXPECTED, NO_INTERVAL, sections
 from metatok.demo.tables import rows_html, source_html, table_html
 from metatok.reader.report import RESULTS, rows
@@ -130,7 +131,7 @@ def test_about_says_its_limits_links_and_versions(tmp_path: Path) -> None:
         assert limit in html
     (tmp_path / "engine.json").write_text("[]")
     assert about.prose_saving(tmp_path) == ""
-    assert all(link in about.links_html() for link in (links.REPOSITORY, links.NOTEBOOKS, links.PAPER))
+    assert all(link in about.links_html() for link in (links.REPOSITORY, links.SPACE, links.PAPER))
     bibtex = about.bibtex()
     assert bibtex.count("{") == bibtex.count("}")
     assert all(what in bibtex for what in ("2506.00307", links.REPOSITORY, metatok.__version__, "Harvill"))

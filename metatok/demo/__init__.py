@@ -27,6 +27,7 @@ attention, and nothing is lost: the text can be rebuilt exactly.</p>
 
 TITLE = "metatok: prompts without the repetition"
 DEFAULT_PORT = 7860
+MAX_WAITING = 500  # calls in the queue; one more is told that it is full
 
 
 class LaunchError(RuntimeError):
@@ -48,17 +49,24 @@ def build() -> Any:
     from metatok.demo.about import about_part
     from metatok.demo.ask import ask_part
     from metatok.demo.compare import compare_part
+    from metatok.demo.endpoints import endpoints
     from metatok.demo.explore import explore
     from metatok.demo.page import Page
+    from metatok.demo.programs import programs_part
     from metatok.demo.results import results_part
     from metatok.demo.savings import savings_part
+    from metatok.demo.sessions import use_small_sessions
+    from metatok.demo.share import share_part
 
+    use_small_sessions()
     # What is uploaded and offered for download goes within an hour or two.
     with Page(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.HTML(HEADER, elem_id="header")
-        with gr.Tabs():
+        connect_share = share_part()
+        with gr.Tabs() as tabs:
             with gr.Tab("Explore", id="explore", elem_id="explore-tab"):
                 explored = explore()
+                programs_part(explored)
             with gr.Tab("Savings", id="savings", elem_id="savings-tab"):
                 savings_part(explored)
             with gr.Tab("Ask", id="ask", elem_id="ask-tab") as tab:
@@ -70,7 +78,10 @@ def build() -> Any:
             with gr.Tab("About", id="about", elem_id="about-tab"):
                 about_part()
         tab.select(warm, None, None, api_visibility="private", show_progress="hidden")
-    return page
+        connect_share(explored, tabs, [tab.id for tab in tabs.children])
+        endpoints()
+    # Gradio would tell everybody in the queue their new place whenever somebody's turn ends: here every two seconds.
+    return page.queue(status_update_rate=2, max_size=MAX_WAITING)
 
 
 def launch(server_name: str | None = None, server_port: int | None = None, *, page: Any = None, **options: Any) -> Any:
@@ -91,7 +102,7 @@ def launch(server_name: str | None = None, server_port: int | None = None, *, pa
     port = server_port if server_port is not None else _port_from_environment()
     page = build() if page is None else page
     metatok.warm_up()  # the first visitor shall not wait for compilers
-    from metatok.demo import theme
+    from metatok.demo import sessions, theme
 
     settings = {
         "theme": theme.theme(),
@@ -100,6 +111,7 @@ def launch(server_name: str | None = None, server_port: int | None = None, *, pa
         "footer_links": ["api"],
         "ssr_mode": False,  # the token view is made in the browser
         "enable_monitoring": False,
+        "state_session_capacity": sessions.KEPT,
         "max_file_size": "6mb",  # Compare takes 5 MB, and says so itself of a file a little larger
         **options,
     }

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import metatok
-from metatok.demo.links import NOTEBOOKS, PAPER, REPOSITORY
 from metatok.demo.tables import table_html
+from metatok.links import PAPER, REPOSITORY, SPACE
 from metatok.reader.report import RESULTS
 
 PACKAGES = ("numpy", "numba", "gradio", "plotly", "torch", "transformers", "tokenizers", "mistral-common", "tiktoken")
@@ -62,9 +62,12 @@ def links_html() -> str:
     links = {
         "The paper: Lossless Token Sequence Compression via Meta-Tokens, arXiv 2506.00307": PAPER,
         "The repository: code, tests, benchmarks, weights of the reader": REPOSITORY,
-        "The notebooks": NOTEBOOKS,
+        "The notebooks: each opens in Colab": f"{REPOSITORY}/tree/main/notebooks",
+        "This page as a Space": SPACE,
     }
-    items = "".join(f'<li><a href="{url}" rel="noopener">{escape(text)}</a></li>' for text, url in links.items())
+    items = "".join(
+        f'<li><a href="{url}" target="_blank" rel="noopener">{escape(text)}</a></li>' for text, url in links.items()
+    )
     return f"<h2>Links</h2><ul>{items}</ul><p>Licence: Apache-2.0.</p>"
 
 

@@ -24,7 +24,7 @@ from metatok.demo.background import Background
 from metatok.demo.cards import message_html
 from metatok.demo.drawing import KINDS, TASKS, Example, new_code, new_example
 from metatok.demo.loading import reader, warm
-from metatok.reader.folders import ASSETS, ReaderError, bundled, trained_on
+from metatok.reader.folders import ASSETS, ReaderError, bundled, input_limit, trained_on
 from metatok.reader.report import RESULTS
 from metatok.tasks.base import Sample
 
@@ -79,6 +79,15 @@ def about_code() -> str:
     return f"{line} This reader was trained on trees only, so what it says of code will be wrong."
 
 
+def about_length() -> str | None:
+    """How long a prompt may be."""
+    try:
+        limit = input_limit(bundled())
+    except ReaderError:
+        return None
+    return None if limit is None else f"Up to {limit:,} tokens with the question; compressed, more of it fits."
+
+
 def ask_part() -> Callable[[], None]:
     """The components and events, inside a `gradio.Blocks` context.
 
@@ -91,7 +100,13 @@ def ask_part() -> Callable[[], None]:
     with gr.Row():
         with gr.Column(scale=7, min_width=320):
             text = gr.Textbox(
-                first["text"], label="Prompt", lines=20, max_lines=20, elem_id="ask-text", elem_classes="code"
+                first["text"],
+                label="Prompt",
+                info=about_length(),
+                lines=20,
+                max_lines=20,
+                elem_id="ask-text",
+                elem_classes="code",
             )
         with gr.Column(scale=5, min_width=320):
             task = gr.Radio(

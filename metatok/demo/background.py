@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-SECONDS = 0.1  # between two looks
+SECONDS = (0.05, 0.5)  # between two looks, at first and at last; each look costs the server some milliseconds
 THREADS = 8
 
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="background")
@@ -24,7 +24,7 @@ class Stopped(Exception):
 
 
 class Background(Generic[T]):
-    """Starts `work` at once; iterating yields None every tenth of a second until it is done, then there is `result`.
+    """Starts `work` at once; iterating yields None now and then until it is done, then there is `result`.
 
     Args:
         work: gets a function to call now and then, which raises `Stopped` once the iteration was given up.
@@ -41,12 +41,14 @@ class Background(Generic[T]):
         self._future: Future[T] = _threads.submit(work, self._go_on)
 
     def __iter__(self) -> Iterator[None]:
+        wait, longest = SECONDS
         try:
             while True:
                 try:
-                    self._future.exception(timeout=SECONDS)
+                    self._future.exception(timeout=wait)
                     return
                 except NotYet:
+                    wait = min(2 * wait, longest)
                     yield
         finally:
             self._stopped.set()

@@ -11,7 +11,6 @@ from typing import Any
 
 import gradio as gr
 
-from metatok.codec import Method
 from metatok.compute import PRESETS
 from metatok.container import ContainerError
 from metatok.demo import run as runs
@@ -45,40 +44,6 @@ STALE = "The text or a choice is no longer the one that was compressed. Compress
 BUG = "Something went wrong here, which is not your text's fault. The server's log says what; your text is kept."
 
 
-def compress(
-    text: str,
-    tokenizer: str = DEFAULT_TOKENIZER,
-    method: Method = DEFAULT_METHOD,
-    meta_tokens: int | None = DEFAULT_META_TOKENS,
-    keep: list[list[int]] | None = None,
-) -> dict[str, Any]:
-    """Compress a text losslessly and say what came of it.
-
-    Args:
-        text: the prompt, at most 5 MB.
-        tokenizer: mistral:tekken, mistral:v3, …, tiktoken:o200k_base, …, or the id of a Hub repository.
-        method: ltsc, flat, nested or inline.
-        meta_tokens: how many meta-tokens may be used; null for as many as pay.
-        keep: [start, stop] of each part of the text that stays raw, in characters (code points), widened to whole
-            tokens; null for none.
-
-    Returns:
-        original_tokens, compressed_tokens, dictionary_tokens, saving, quadratic_saving, exact, round_trip_text,
-        change, tokenizer, method, meta_tokens, and phrases: text, length in tokens, uses and tokens saved of each.
-    """
-    return _answer(text, tokenizer, method, meta_tokens, keep).summary
-
-
-def _answer(text: str, tokenizer: str, method: str, meta_tokens: int | None, keep: list[list[int]] | None) -> Result:
-    try:
-        return runs.run(text, tokenizer, method, meta_tokens, keep)
-    except Refused as error:
-        raise gr.Error(str(error), print_exception=False) from error
-    except Exception as error:
-        log.exception("compress failed")
-        raise gr.Error(BUG, print_exception=False) from error
-
-
 @dataclass(frozen=True)
 class Explore:
     """What other tabs may read of this one, as components.
@@ -86,7 +51,8 @@ class Explore:
     Attributes:
         text, tokenizer, method, meta_tokens, architecture: what the person chose.
         numbers: a State with the last result's summary less its phrases, or None.
-        message: where a sentence to the person goes.
+        message, about: where a sentence to the person goes, and the line about an example.
+        keep: the parts that stay raw, see `metatok.views.keep`.
     """
 
     text: Any
@@ -96,6 +62,8 @@ class Explore:
     architecture: Any
     numbers: Any
     message: Any
+    about: Any
+    keep: Any
 
 
 def explore() -> Explore:
@@ -232,8 +200,7 @@ def explore() -> Explore:
             **shared,
         )
     architecture.change(change_model, [numbers, architecture], [summary, compute], **quiet)
-    gr.api(compress, api_name="compress", **shared)
-    return Explore(text_input, tokenizer, method, pool, architecture, numbers, message)
+    return Explore(text_input, tokenizer, method, pool, architecture, numbers, message, about, keep)
 
 
 def about_html(example: Example) -> str:

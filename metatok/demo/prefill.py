@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from metatok.codec import METHODS
 from metatok.compute import Flops, from_config, prefill
 from metatok.demo.answers import notice_html
-from metatok.demo.asking import BUG, LOADING
+from metatok.demo.asking import BUG
 from metatok.demo.cards import message_html
 from metatok.demo.loading import reader
 from metatok.demo.run import Refused
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPETITIONS = 5
+STARTING = "Making ready; the first time the reader is loaded, which takes some seconds …"
 EMPTY = "There is no text to read yet: paste one in Explore, or take an example there."
 
 
@@ -64,7 +65,7 @@ def measure(text: str, method: str) -> Iterator[str]:
         if method not in METHODS:
             raise Refused(f"There is no method {method!r}; there are {', '.join(METHODS)}.")
         bundled()
-        yield notice_html(LOADING)
+        yield notice_html(STARTING)
         yield from _measure(reader(), text, method)
     except ValueError as error:
         message = str(error)
@@ -86,11 +87,12 @@ def _measure(model: Reader, text: str, method: str) -> Iterator[str]:
     ]
     prompts = (model.prepare_ids(ids), compressed)
     for repetition in range(REPETITIONS + 1):  # the first of each warms up
-        for side, prompt in zip(sides, prompts, strict=True):
+        for name, side, prompt in zip(("raw", "compressed"), sides, prompts, strict=True):
+            turn = f", {repetition} of {REPETITIONS} times" if repetition else " once, to warm up"
+            yield notice_html(f"Reading the {name} prompt, {side.tokens:,} tokens{turn} …")
             seconds = model.prefill_seconds(prompt)
             if repetition:
                 side.seconds.append(seconds)
-        yield notice_html(f"Read both prompts {repetition} of {REPETITIONS} times …" if repetition else "Warmed up …")
     yield measured_html(sides[0], sides[1], compressing=compressing, method=method, cut=cut)
 
 

@@ -26,7 +26,7 @@ EXPECTED = {
     "reader-repo.json": "metatok evaluate --task repo --json",
     "engine.json": "python -m benchmarks.engine",
     "tasks.json": "python -m benchmarks.tasks",
-    "load.json": "the load test",
+    "load.json": "python -m benchmarks.load",
 }
 """The files that are looked for, in the order of the page, and what writes each."""
 
@@ -35,6 +35,14 @@ ASPECTS = {
     "serialization": "by form of the prompt's text",
     "prompt_tokens": "by length of the raw prompt, in tokens",
     "seen": "by names that training had and had not",
+}
+ENGINE_TITLES = {
+    "prompts": "Speed on prompts",
+    "batch": "Many prompts at once",
+    "hard": "Sequences made to be hard",
+    "long": "Very long sequences",
+    "pools": "Fewer meta-tokens",
+    "effort": "Looking longer",
 }
 NO_INTERVAL = "none: times are the least of several runs, and savings are counted, not sampled"
 FACTS = ("command", "date", "machine", "python", "metatok", "versions", "what")  # not figures: said apart, or left out
@@ -105,7 +113,7 @@ def engine_sections(name: str, data: Mapping[str, Any]) -> Iterator[Section]:
     for part in [*(part for part in charts if part in data), *others]:
         found = data[part]
         rows = found["rows"]
-        title, label, figure = charts.get(part, (f"Engine: {part}", "", None))
+        title, label, figure = charts.get(part, (ENGINE_TITLES.get(part, part), "", None))
         above = _heading(title) + prose_html(found["what"])
         above += source_html(
             f"python -m benchmarks.engine --only {part}",

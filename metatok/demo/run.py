@@ -1,4 +1,4 @@
-"""From a text and three choices to a result: what the page's button and the endpoint `compress` both do.
+"""From a text and three choices to a result, and back: what the page's button and the endpoints do.
 
 Plain data in, plain data out, no Gradio. What a person can do wrong comes back as one sentence (`Refused`).
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from metatok.codec import METHODS, Compressed, Method
+from metatok.layout import FormatError
 from metatok.summary import summarize
 from metatok.tokenizer import MetaTokenizer, TokenizerError
 
@@ -24,6 +25,9 @@ MAX_BYTES = 5_000_000
 """The longest text that is taken, in bytes of UTF-8: about 1.5 million tokens, compressed in seconds."""
 
 MAX_META_TOKENS = 1_000_000
+MAX_TOKENS = 5_000_000
+"""The longest sequence that `restore` takes or makes, in ids; a text of `MAX_BYTES` has no more."""
+
 MAX_KEEP = 10_000
 
 
@@ -74,12 +78,57 @@ def run(
     try:
         tok = load(tokenizer.strip()).using(method=method, meta_tokens=meta_tokens)
         kept = _apart(tok.token_ranges(text, parts)) if parts else []
-        compressed = tok.codec.compress(tok.encode(text), keep=kept)
-        return Result(tok, text, compressed, summarize(tok, text, compressed), parts, kept)
+        ids = tok.encode(text)
+        compressed = tok.codec.compress(ids, keep=kept)
+        return Result(tok, text, compressed, summarize(tok, text, compressed, ids=ids), parts, kept)
     except TokenizerError as error:
         raise Refused(str(error)) from error
     except ValueError as error:  # a lone surrogate
         raise Refused(sentence(str(error))) from error
+
+
+def restore(
+    ids: Any, tokenizer: str, method: str, meta_tokens: int | None, max_length: int = MAX_TOKENS
+) -> tuple[MetaTokenizer, str, int]:
+    """The tokenizer, the text that `ids` stand for, and how many tokens that is.
+
+    Args:
+        ids: a list of ints, compressed or raw, at most `MAX_TOKENS`.
+        tokenizer, method, meta_tokens: those that the ids were made with; as for `run`.
+        max_length: the most tokens that may come of it, at most `MAX_TOKENS`; checked before memory is taken for them.
+
+    Raises:
+        Refused: with a sentence.
+
+    >>> result = run("spam and eggs, spam and eggs, spam and eggs", "mistral:v3", "inline", 512)
+    >>> restore(result.compressed.ids.tolist(), "mistral:v3", "inline", 512)[1:]
+    ('spam and eggs, spam and eggs, spam and eggs', 14)
+    """
+    check_choices(tokenizer, method, meta_tokens)
+    if not isinstance(ids, list):
+        raise Refused(f"The ids must be a list of whole numbers, not {_kind(ids)}.")
+    if len(ids) > MAX_TOKENS:
+        raise Refused(f"There are {len(ids):,} ids, and {MAX_TOKENS:,} is the most that is taken here.")
+    wrong = next((i for i, value in enumerate(ids) if type(value) is not int), None)
+    if wrong is not None:
+        raise Refused(f"The ids must be whole numbers; the one at position {wrong} is {_kind(ids[wrong])}.")
+    if type(max_length) is not int or not 0 <= max_length <= MAX_TOKENS:
+        raise Refused(f"max_length must be a whole number from 0 to {MAX_TOKENS:,}.")
+    try:
+        tok = load(tokenizer.strip()).using(method=method, meta_tokens=meta_tokens)
+        raw = tok.codec.decompress(ids, max_length=max_length)
+    except TokenizerError as error:
+        raise Refused(str(error)) from error
+    except FormatError as error:
+        raise Refused(
+            f"These ids cannot be decompressed with {tokenizer.strip()}, {method} and {_pool(meta_tokens)}: {error}."
+        ) from error
+    size = tok.text_size(raw)
+    if size is not None and size > MAX_BYTES:
+        raise Refused(
+            f"The text of these ids has {size / 1e6:.1f} MB, and {MAX_BYTES / 1e6:.0f} MB is the most made here."
+        )
+    return tok, tok.decode(raw), len(raw)
 
 
 @functools.lru_cache(maxsize=8)
@@ -98,9 +147,18 @@ def check(text: Any, tokenizer: Any, method: Any, meta_tokens: Any) -> None:
             f"The text has {size / 1e6:.1f} MB, and {MAX_BYTES / 1e6:.0f} MB is the most that is taken here; "
             "on your own machine `metatok compress` takes files of any size."
         )
+    check_choices(tokenizer, method, meta_tokens)
+
+
+def check_choices(tokenizer: Any, method: Any, meta_tokens: Any) -> None:
+    """Refuse what no run could be made with; whether the tokenizer can be had is for `run` to find out.
+
+    Raises:
+        Refused: with a sentence.
+    """
     if not isinstance(tokenizer, str) or not tokenizer.strip():
         raise Refused("Choose a tokenizer, or type the id of one on the Hugging Face Hub.")
-    if os.environ.get("SPACE_ID") and _is_path(tokenizer.strip()):
+    if os.environ.get("SPACE_ID") and is_path(tokenizer.strip()):
         raise Refused("On a shared server a tokenizer has to be a Hub id; folders work on your own machine.")
     if method not in METHODS:
         raise Refused(f"There is no method {method!r}; there are {', '.join(METHODS)}.")
@@ -146,8 +204,13 @@ def _apart(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return out
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
+    """Does this name a folder or file, rather than a tokenizer of a package or of the Hub?"""
     return name.startswith(("/", ".", "~", "\\")) or ("\0" not in name and Path(name).exists())
+
+
+def _pool(meta_tokens: int | None) -> str:
+    return "as many meta-tokens as pay" if meta_tokens is None else f"{meta_tokens:,} meta-tokens"
 
 
 def _kind(value: Any) -> str:

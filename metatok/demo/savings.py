@@ -14,6 +14,7 @@ import gradio as gr
 
 from metatok.compute import DTYPE_BITS, PRESETS
 from metatok.demo import savings_form as form
+from metatok.demo.answers import notice_html
 from metatok.demo.cards import message_html
 from metatok.demo.explore import BUG, DEFAULT_ARCHITECTURE, Explore
 from metatok.demo.prefill import measure
@@ -186,7 +187,7 @@ def savings_part(explore: Explore) -> None:
         concurrency_id="measure",
         **quiet,
     )
-    stop.click(lambda: "", None, measured, cancels=[measuring], **quiet)
+    stop.click(lambda: notice_html("Stopped."), None, measured, cancels=[measuring], **quiet)
 
 
 def _compute(before: Any, after: Any, architecture: Any, causal: bool, *fields: Any) -> list[Any]:

@@ -16,6 +16,7 @@ MODEL_FILE = "config.json"  # a whole model's folder has it
 ADAPTER_FILE = "adapter_config.json"  # and that of a fine-tuned one this, which names its base model
 FILES = ["*.json", "*.safetensors"]  # of a repository on the Hub
 NETWORK_SECONDS = 10.0  # for the Hub's first answer
+ANSWER_TOKENS = 256  # an answer's room, unless the model's generation config says otherwise
 TRAINING_FILE = "training.json"
 
 
@@ -57,6 +58,25 @@ def trained_on(folder: Path) -> tuple[str, ...]:
         return tuple(map(str, tasks))
     except (OSError, ValueError, KeyError, TypeError):
         return ()
+
+
+def input_limit(folder: Path) -> int | None:
+    """How many tokens the reader in a folder takes, as `Reader.limit`; None where its files do not say."""
+    try:
+        positions = int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["max_position_embeddings"])
+        answer = json.loads((folder / "generation_config.json").read_text(encoding="utf-8")).get("max_new_tokens")
+        return positions - answer_room(positions, answer)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def answer_room(positions: int, wanted: int | None) -> int:
+    """How many of a reader's positions are kept for the answer; `wanted` is what its generation config says.
+
+    >>> answer_room(4096, None), answer_room(64, 256)
+    (256, 32)
+    """
+    return min(wanted or ANSWER_TOKENS, positions // 2)
 
 
 def folder_of(name: str | os.PathLike[str] | None) -> Path:

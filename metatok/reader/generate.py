@@ -36,14 +36,13 @@ from metatok.codec import METHODS
 from metatok.reader.adapters import load_adapted
 from metatok.reader.data import phrase_rows
 from metatok.reader.export import PHRASE_FILE, load_phrases
-from metatok.reader.folders import ADAPTER_FILE, ReaderError, folder_of
+from metatok.reader.folders import ADAPTER_FILE, ReaderError, answer_room, folder_of
 from metatok.reader.marks import FORMAT, Marks
 from metatok.reader.model import PhraseEmbedding
 from metatok.tokenizer import MetaTokenizer, TokenizerError
 
 Int = NDArray[np.int64]
 
-ANSWER_TOKENS = 256  # an answer's room, unless the model's generation config says otherwise
 NO_PHRASES = np.empty((0, 4), dtype=np.int64)
 
 
@@ -206,7 +205,7 @@ class Reader:
         self.device = next(model.parameters()).device
         self.embedding: Any = model.get_input_embeddings()
         self.positions = int(model.config.max_position_embeddings)
-        self.answer_tokens = min(model.generation_config.max_new_tokens or ANSWER_TOKENS, self.positions // 2)
+        self.answer_tokens = answer_room(self.positions, model.generation_config.max_new_tokens)
         self.limit = self.positions - self.answer_tokens
         self._busy = threading.Lock()
 

@@ -1,1 +1,2 @@
-"""What people look at: the token view (`tokens.py`) and the charts (`charts.py`)."""
+"""What people look at: the token view (`tokens.py`), the charts (`charts.py`), and both for notebooks (`strips.py`,
+`notebook.py`)."""

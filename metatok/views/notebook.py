@@ -15,20 +15,12 @@ import importlib.util
 
 import plotly.graph_objects as go
 
-from metatok.views.charts import BODY, DICTIONARY, RAW
+from metatok.views.charts import BODY, DICTIONARY, METHOD_COLORS, RAW
 
 __all__ = ["COLORS", "TEMPLATE", "png", "show"]
 
-COLORS = {
-    "raw": RAW,
-    "ltsc": "#8a4fc4",
-    "flat": "#0b7f86",
-    "nested": "#3d7f2b",
-    "inline": BODY,
-    "lossy": DICTIONARY,
-    "bound": "#18181b",
-}
-"""A colour for each kind of prompt, the same in every notebook."""
+COLORS = {"raw": RAW, **METHOD_COLORS, "lossy": DICTIONARY, "bound": "#18181b"}
+"""A colour for each kind of prompt: the app's for what it draws."""
 
 _INK, _SOFT, _RULE = "#18181b", "#5b5b66", "#e1e1e6"  # the light page's text, second text and lines
 
@@ -53,7 +45,7 @@ def show(figure: go.Figure, *, width: int = 860, height: int = 400) -> None:
     """Display a plotly figure in the notebook: as a PNG where that can be made, else interactive.
 
     Args:
-        figure: is not changed. What it sets itself stays; the rest of its look is `TEMPLATE`.
+        figure: is not changed. What it sets itself stays, but for the paper; the rest of its look is `TEMPLATE`.
         width, height: pixels.
     """
     from IPython.display import Image, display
@@ -77,7 +69,11 @@ def png(figure: go.Figure, *, width: int = 860, height: int = 400) -> bytes | No
 
 def _styled(figure: go.Figure, width: int, height: int) -> go.Figure:
     styled = go.Figure(figure)
-    return styled.update_layout(template=TEMPLATE, width=width, height=height)
+    styled.update_layout(template=TEMPLATE, width=width, height=height)
+    # Paper and ink also where the figure is one of the app's, which are transparent for pages of either theme.
+    styled.update_layout(paper_bgcolor="white", plot_bgcolor="white", font_color=_INK)
+    # plotly.express calls a legend after its column, which the axes and the text around have said.
+    return styled.update_layout(legend_title_text="")
 
 
 @functools.cache

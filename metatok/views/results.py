@@ -17,9 +17,8 @@ from metatok.views import charts
 
 LOSSY = charts.DICTIONARY
 """Prompts that tokens were dropped from."""
-LTSC = "#8d6d07"
-OTHER = "#0b8478"
-"""Other packages."""
+OTHER = "#9252da"
+"""Another package, which is no method."""
 
 GROUPS = {
     "raw": (charts.RAW, "circle"),
@@ -40,7 +39,7 @@ BASELINES = {
 PEERS = {
     "bound": (charts.RAW, "line-ns"),
     "inline": (charts.BODY, "square"),
-    "ltsc": (LTSC, "circle"),
+    "ltsc": (charts.METHOD_COLORS["ltsc"], "circle"),
     "zip2zip": (OTHER, "triangle-up"),
     "delta-ltsc": (LOSSY, "diamond"),
 }
@@ -49,7 +48,7 @@ PEERS = {
 SPEED = {
     "hugging_face": ("Hugging Face's tokenizer", charts.RAW, "circle"),
     "tiktoken": ("tiktoken", charts.RAW, "circle-open"),
-    "ltsc": ("compress, ltsc", LTSC, "circle"),
+    "ltsc": ("compress, ltsc", charts.METHOD_COLORS["ltsc"], "circle"),
     "inline": ("compress, inline", charts.BODY, "square"),
 }
 
@@ -123,7 +122,7 @@ def tokens_figure(results: Mapping[str, Any]) -> go.Figure:
             mode="markers+text" if labelled else "markers",
             marker={"color": color, "symbol": BASELINES.get(name, symbol), "size": 10},
             text=[escape(form) for form in forms] if labelled else None,
-            textposition="top right",
+            textposition=[("top right", "bottom right")[i % 2] for i in range(len(forms))],  # neighbours are close
             customdata=[escape(form) for form in forms],
             hovertemplate="%{customdata}: %{y:.1f} % at %{x:.0f} tokens<extra></extra>",
         )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-STARTUP_SECONDS = 600  # a fresh checkout compiles its kernels first, on a machine that may be busy
+STARTUP_SECONDS = 1200  # a fresh checkout compiles its kernels first, on a machine that may be busy
 
 
 @dataclass(frozen=True)

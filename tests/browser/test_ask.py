@@ -13,6 +13,8 @@ pytest.importorskip("torch")
 from tests.browser.conftest import TIMEOUT, watch
 from tests.browser.serve import App, serving
 
+expect.set_options(timeout=TIMEOUT)
+
 HOSTILE = "<img src=x onerror=\"window.pwned='img'\"> ${window.pwned='dollar'} {{value}} </script> `x`"
 
 
@@ -62,6 +64,13 @@ def test_ask_about_the_example(open_ask: Callable[..., Page]) -> None:
     assert page.input_value("#answer-raw textarea")
     assert page.input_value("#answer-compressed textarea")
     assert 0 < tokens(page, "compressed") < tokens(page, "raw")
+    assert page.input_value("#answer-lossy textarea")
+    assert tokens(page, "lossy") == tokens(page, "compressed")
+    for side in ("raw", "compressed", "lossy"):
+        expect(page.locator(f"#answer-{side}-numbers dt")).to_contain_text(["prompt tokens"])
+        expect(page.locator(f"#answer-{side}-numbers dt", has_text="first token after")).to_have_count(1)
+    page.click("#answer-lossy-numbers summary")
+    expect(page.locator("#answer-lossy-numbers pre")).to_be_visible()
     question = page.input_value("#ask-question textarea")
     assert page.inner_text("#ask-truth").startswith(f"True answer: {question.removeprefix('path of ')} <")
 
@@ -100,10 +109,35 @@ def test_mistakes_are_said_in_the_page_and_the_text_stays(open_ask: Callable[...
     assert page.evaluate("window.pwned") is None
 
 
-def test_stop(open_ask: Callable[..., Page]) -> None:
+def test_code_is_drawn_and_asked(open_ask: Callable[..., Page]) -> None:
     page = open_ask()
+    expect(page.locator("#ask-task")).to_contain_text("trained on trees only")
+    page.locator("#ask-task label", has_text="code").click()
+    page.click("#ask-example")
+    page.wait_for_function(
+        "document.querySelector('#ask-text textarea').value.startsWith('# Repo Name: ')", timeout=6 * TIMEOUT
+    )
+    expect(page.locator("#ask-kinds")).to_be_hidden()
     page.click("#ask-button")
+    expect(page.locator("#ask-truth")).to_contain_text("True answer: ")
     page.click("#ask-stop")
+    expect(page.locator("#ask-message")).to_have_text("Stopped.")
+    page.locator("#ask-task label", has_text="tree").click()
+    page.click("#ask-example")
+    expect(page.locator("#ask-kinds")).to_be_visible()
+
+
+def test_stop_while_tokens_are_dropped(open_ask: Callable[..., Page]) -> None:
+    page = open_ask()
+    page.click("#ask-lossy input")
+    page.get_by_role("option", name="llmlingua").click()
+    page.fill("#ask-text textarea", "\n".join(f"leaf{i} < parent{i % 9} < root" for i in range(300)))
+    page.fill("#ask-question textarea", "parent of leaf3")
+    page.click("#ask-button")
+    expect(page.locator("#answer-lossy-numbers")).to_contain_text("Tokens are being dropped", timeout=3 * TIMEOUT)
+    page.click("#ask-stop")
+    expect(page.locator("#ask-message")).to_have_text("Stopped.")
+    page.click("#ask-example")
     ask(page)  # and it can be asked again
 
 

@@ -1,0 +1,38 @@
+"""What the server keeps of a session, made small.
+
+Gradio writes down the settings of every component for every new session, for links that restore a page as it was. A
+call over plain HTTP is a session of its own, so that under load this takes more time than compressing, in the thread
+that serves everybody, and memory that is held for thousands of sessions (`python -m benchmarks.load`). A session here
+keeps what changed in it, and makes the whole list when somebody asks for such a link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+from gradio import state_holder
+
+KEPT = 5_000
+"""How many sessions are remembered, the latest used; some 11 kB each where nothing was stored in them."""
+
+
+class Session(state_holder.SessionState):
+    """A `SessionState` whose `config_values` has the components that changed, until `components` is asked for."""
+
+    def __init__(self, blocks: Any):
+        super().__init__(SimpleNamespace(default_config=blocks.default_config, blocks={}))
+        self._page = blocks
+
+    @property
+    def components(self) -> Iterator[dict[str, Any]]:
+        for key, block in self.blocks_config.blocks.items():
+            if key in self._page.blocks and key not in self.config_values:
+                self.config_values[key] = self.blocks_config.config_for_block(key, [], block)
+        return super().components
+
+
+def use_small_sessions() -> None:
+    """From here on, Gradio's sessions are of this kind."""
+    state_holder.SessionState = Session

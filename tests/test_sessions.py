@@ -1,0 +1,56 @@
+"""What the server keeps of a session: as little as it can, and all of it when it is asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("gradio")
+
+import gradio as gr
+from gradio.state_holder import SessionState
+
+from metatok.demo.sessions import Session
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def blocks() -> gr.Blocks:
+    with gr.Blocks() as page:
+        gr.Textbox("a", label="A")
+        gr.State([1])
+        gr.Dropdown(["x", "y"], value="x")
+    return page
+
+
+def components(session: SessionState) -> dict[int, dict]:
+    return {component["id"]: component for component in session.components}
+
+
+def test_a_session_has_the_same_components_as_gradios_own(blocks: gr.Blocks) -> None:
+    small, own = Session(blocks), SessionState(blocks)
+    assert small.config_values == {}
+    text, state, choice = blocks.blocks[1]._id, blocks.blocks[2]._id, blocks.blocks[3]._id
+    for session in (small, own):
+        session._update_value_in_config(text, "b")
+        session[state] = [2]
+        session[choice] = gr.Dropdown(["z"], value="z", render=False)
+    assert set(small.config_values) == {text, state, choice}
+    assert components(small) == components(own)
+    assert components(small)[text]["props"]["value"] == "b"
+    assert small[state] == [2]
+    assert blocks.blocks[1].value == "a"
+
+
+def test_the_apps_sessions_are_of_this_kind() -> None:
+    code = (
+        "from metatok.demo import build; page = build(); from gradio.state_holder import StateHolder;"
+        "holder = StateHolder(); page.state_session_capacity = 5; holder.set_blocks(page);"
+        "print(type(holder['a']).__module__, len(holder['a'].config_values))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["metatok.demo.sessions", "0"]
