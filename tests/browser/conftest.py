@@ -9,11 +9,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.serve import App, serving
 
 TIMEOUT = 20_000  # milliseconds; two busy cores need more than the work itself
+expect.set_options(timeout=TIMEOUT)
 
 SET_TEXT = """(text) => {
   const box = document.querySelector('#text-input textarea');

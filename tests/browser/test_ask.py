@@ -13,8 +13,6 @@ pytest.importorskip("torch")
 from tests.browser.conftest import TIMEOUT, watch
 from tests.browser.serve import App, serving
 
-expect.set_options(timeout=TIMEOUT)
-
 HOSTILE = "<img src=x onerror=\"window.pwned='img'\"> ${window.pwned='dollar'} {{value}} </script> `x`"
 
 
