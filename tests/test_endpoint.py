@@ -23,7 +23,9 @@ from metatok import demo
 from metatok.codec import METHODS, Codec
 from metatok.compute import PRESETS
 from metatok.demo import run as runs
+from metatok.demo.asking import Answers
 from metatok.demo.cards import message_html, summary_html
+from metatok.demo.comparison import RowDict
 from metatok.demo.endpoints import Compression, Decompression
 from metatok.demo.examples import examples
 from metatok.demo.run import Refused
@@ -108,6 +110,8 @@ def test_endpoints_are_typed_and_documented(client: Client, app: App) -> None:
     assert sorted(info["named_endpoints"]) == ["/ask", "/compare", "/compress", "/decompress"]
     assert not info["unnamed_endpoints"]
     wanted = {
+        "/ask": (["text", "question", "method", "lossy"], Answers),
+        "/compare": (["text", "tokenizer", "methods", "efforts", "meta_tokens"], RowDict),
         "/compress": (["text", "tokenizer", "method", "meta_tokens", "keep", "ids"], Compression),
         "/decompress": (["ids", "tokenizer", "method", "meta_tokens", "max_length"], Decompression),
     }
@@ -116,8 +120,9 @@ def test_endpoints_are_typed_and_documented(client: Client, app: App) -> None:
     for name, (parameters, returned) in wanted.items():
         endpoint = info["named_endpoints"][name]
         assert [p["parameter_name"] for p in endpoint["parameters"]] == parameters
-        assert endpoint["returns"][0]["type"]["properties"].keys() == returned.__annotations__.keys()
-        assert "5 MB" in described[name]["description"]
+        schema = endpoint["returns"][0]["type"]
+        assert schema.get("items", schema)["properties"].keys() == returned.__annotations__.keys()
+        assert any(limit in described[name]["description"] for limit in ("5 MB", "500,000 characters"))
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -11,6 +11,7 @@ Importing this package imports neither gradio nor a tokenizer.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from typing import Any
 
@@ -112,6 +113,8 @@ def launch(server_name: str | None = None, server_port: int | None = None, *, pa
         "ssr_mode": False,  # the token view is made in the browser
         "enable_monitoring": False,
         "state_session_capacity": sessions.KEPT,
+        # The endpoints as tools of the Model Context Protocol, where the extra `metatok[mcp]` is installed.
+        "mcp_server": importlib.util.find_spec("mcp") is not None,
         "max_file_size": "6mb",  # Compare takes 5 MB, and says so itself of a file a little larger
         **options,
     }

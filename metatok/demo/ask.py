@@ -23,6 +23,7 @@ from metatok.demo.asking import BUG, DEFAULT_LOSSY, DEFAULT_METHOD, LOSSY, SIDES
 from metatok.demo.background import Background
 from metatok.demo.cards import message_html
 from metatok.demo.drawing import KINDS, TASKS, Example, new_code, new_example
+from metatok.demo.endpoints import offer
 from metatok.demo.loading import reader, warm
 from metatok.reader.folders import ASSETS, ReaderError, bundled, input_limit, trained_on
 from metatok.reader.report import RESULTS
@@ -196,7 +197,7 @@ def ask_part() -> Callable[[], None]:
     stop.click(lambda: notice_html(STOPPED), None, message, cancels=[asking, taking], **quiet)
     for kind, kind_button in kinds.items():
         kind_button.click(functools.partial(_put, kind), [text, example], question, **quiet)
-    gr.api(ask, api_name="ask", **shared)
+    offer(ask, **shared)
     return warm
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 import gradio as gr
 
@@ -56,12 +56,43 @@ BUG = "Something went wrong here, which is not your text's fault. The server's l
 SIDES = ("raw", "compressed", "lossy")
 
 
+class SideAnswer(TypedDict):
+    """The reader's answer to one form of the prompt, how many tokens that has, and what it took."""
+
+    answer: str
+    tokens: int
+    prefill_ms: float
+    first_token_ms: float
+    per_token_ms: float
+    total_ms: float
+    kv_cache_bytes: int
+    finished: bool
+
+
+class LossyAnswer(SideAnswer):
+    """The same of a pruned prompt: `method` and `pruning_ms` say how that was made."""
+
+    method: Lossy
+    pruning_ms: float
+
+
+class Answers(TypedDict):
+    """What the endpoint `ask` returns."""
+
+    method: Method
+    raw: SideAnswer
+    compressed: SideAnswer
+    lossy: LossyAnswer | None
+
+
 @gpu
-def ask(text: str, question: str, method: Method = DEFAULT_METHOD, lossy: Lossy | None = None) -> dict[str, Any]:
-    """Ask the bundled reader about a text, raw and compressed, and pruned to the compressed length if wanted.
+def ask(text: str, question: str, method: Method = DEFAULT_METHOD, lossy: Lossy | None = None) -> Answers:
+    """Ask the bundled reader, a small language model that knows trees only, about a text: raw, compressed, and pruned
+    to the compressed length if wanted. The text may have 500,000 characters at most, and each prompt as many tokens as
+    the reader takes, some thousand. Times are in milliseconds, lengths in tokens of the reader's tokenizer.
 
     Args:
-        text: the prompt, some thousand tokens at most.
+        text: the prompt, at most 500,000 characters and some thousand tokens; a longer one is refused.
         question: parent of NAME, children of NAME, depth of NAME, path of NAME, is NAME inside OTHER.
         method: ltsc, flat, nested or inline.
         lossy: selective_context, llmlingua, random or truncation; null for none.
@@ -83,7 +114,7 @@ def ask(text: str, question: str, method: Method = DEFAULT_METHOD, lossy: Lossy 
             pruned = prune(model, text, result["compressed"]["tokens"], lossy)
             answer = model.ask(pruned.prompt, question)
             result["lossy"] = {"method": lossy, "answer": answer.read()} | _numbers(answer, pruned.seconds)
-        return result
+        return cast(Answers, result)
     except ValueError as error:
         raise gr.Error(_sentence(error), print_exception=False) from error
     except Exception as error:

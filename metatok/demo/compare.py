@@ -21,7 +21,8 @@ import pandas as pd
 from metatok.codec import EFFORTS, METHODS, Effort, Method
 from metatok.demo import comparison
 from metatok.demo.cards import message_html
-from metatok.demo.comparison import MAX_EFFORT_DOCUMENTS, MAX_EFFORT_TOKENS, RUNS, SHORT, Outcome, Prepared
+from metatok.demo.comparison import MAX_EFFORT_DOCUMENTS, MAX_EFFORT_TOKENS, RUNS, SHORT, Outcome, Prepared, RowDict
+from metatok.demo.endpoints import offer
 from metatok.demo.explore import AS_MANY_AS_PAY, BUG, POOLS, Explore
 from metatok.demo.run import DEFAULT_META_TOKENS, DEFAULT_TOKENIZER, MAX_BYTES, Refused
 from metatok.demo.uploads import MAX_DOCUMENTS, Document, read_file
@@ -59,7 +60,7 @@ def compare(
     methods: list[Method] = ALL_METHODS,
     efforts: list[Effort] = ALL_EFFORTS,
     meta_tokens: list[int | None] = ONE_POOL,
-) -> list[dict[str, str | int | float | bool | None]]:
+) -> list[RowDict]:
     """Compress a text by several methods, efforts and pool sizes, and say what each saves and how long it takes.
 
     Lengths are in tokens and times in seconds; the text may have 5 MB, and for effort max 50,000 tokens.
@@ -246,7 +247,7 @@ def compare_part(explore: Explore) -> None:
         **shared,
     )
     stop.click(_stopped, status, status, cancels=[comparing], **quiet)
-    gr.api(compare, api_name="compare", **shared)
+    offer(compare, **shared)
 
 
 def _stopped(status: str) -> str:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +96,22 @@ class Row:
     exact: bool | None
     bound: int
     note: str = ""
+
+
+class RowDict(TypedDict):
+    """A `Row` as a program gets it."""
+
+    method: Method
+    effort: Effort
+    meta_tokens: int | None
+    original_tokens: int
+    compressed_tokens: int | None
+    saving: float | None
+    seconds: float | None
+    runs: int
+    exact: bool | None
+    bound: int
+    note: str
 
 
 @dataclass(frozen=True)
@@ -220,9 +236,9 @@ def _too_long(prepared: Prepared) -> str:
 # ---- As plain data
 
 
-def row_dict(row: Row) -> dict[str, str | int | float | bool | None]:
+def row_dict(row: Row) -> RowDict:
     """A row for JSON."""
-    return asdict(row)
+    return cast(RowDict, asdict(row))
 
 
 def as_json(prepared: Prepared, outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 The docstrings are what a program's author reads on the API page, and what a language model reads of a tool, so they
 state units and limits. The work is done by `run.py`; here a refusal becomes Gradio's error, which is one sentence.
-
-No `from __future__ import annotations` here: Gradio reads the type of a result off the signature as it is.
 """
 
+from __future__ import annotations
+
+import inspect
 import logging
 from collections.abc import Callable
 from typing import Any, TypedDict, TypeVar, cast
@@ -155,5 +156,14 @@ def answered(name: str, work: Callable[[], T]) -> T:
 def endpoints() -> None:
     """Offer both, inside a `gradio.Blocks` context."""
     shared: dict[str, Any] = {"concurrency_limit": 4, "concurrency_id": "compress"}
-    gr.api(compress, api_name="compress", **shared)
-    gr.api(decompress, api_name="decompress", **shared)
+    offer(compress, **shared)
+    offer(decompress, **shared)
+
+
+def offer(function: Callable[..., Any], **options: Any) -> None:
+    """`gradio.api` under the function's name, typed and documented as the function is.
+
+    Gradio reads the type of the result off the signature, where a module that postpones annotations has a string.
+    """
+    function.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
+    gr.api(function, api_name=function.__name__, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from html import escape
@@ -14,9 +15,11 @@ import gradio as gr
 from metatok.compute import PRESETS
 from metatok.container import ContainerError
 from metatok.demo import run as runs
+from metatok.demo.answers import notice_html
+from metatok.demo.background import Background, Stopped
 from metatok.demo.cards import message_html, summary_html
 from metatok.demo.examples import Example, examples
-from metatok.demo.run import DEFAULT_META_TOKENS, DEFAULT_METHOD, DEFAULT_TOKENIZER, MAX_BYTES, Refused, Result
+from metatok.demo.run import DEFAULT_META_TOKENS, DEFAULT_METHOD, DEFAULT_TOKENIZER, MAX_BYTES, Refused, Result, Step
 from metatok.tokenizer import OFFLINE
 from metatok.views.charts import compute_figure, length_figure
 from metatok.views.export import KINDS, delivery, export, export_view
@@ -41,6 +44,8 @@ OUTPUTS = ("message", "summary", "view", "lengths", "compute", "numbers", "sourc
 
 EMPTY = "There is no text yet. Paste one, or take an example."
 STALE = "The text or a choice is no longer the one that was compressed. Compress again, then copy or download."
+STOPPED = "Stopped; what was shown before stays."
+PATIENCE = 5  # looks at the work, a tenth of a second apart, before it is said at what it is
 BUG = "Something went wrong here, which is not your text's fault. The server's log says what; your text is kept."
 
 
@@ -121,7 +126,9 @@ def explore() -> Explore:
                     min_width=120,
                     elem_id="architecture",
                 )
-            button = gr.Button("Compress", variant="primary", elem_id="compress-button")
+            with gr.Row():
+                button = gr.Button("Compress", variant="primary", scale=3, min_width=0, elem_id="compress-button")
+                stop = gr.Button("Stop", scale=1, min_width=0, elem_id="compress-stop")
 
     message = gr.HTML(first["message"], elem_id="message")
     summary = gr.HTML(first["summary"], elem_id="summary")
@@ -151,14 +158,21 @@ def explore() -> Explore:
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     shared = {"concurrency_limit": 4, "concurrency_id": "compress"}
 
-    def recompute(*inputs: Any) -> list[Any]:
-        try:
-            return list(_shown(*inputs).values())
-        except Refused as error:  # what was shown stays
-            return [message_html(str(error)), *[gr.skip()] * (len(OUTPUTS) - 1)]
+    unchanged = [gr.skip()] * (len(OUTPUTS) - 1)
 
-    def take(example: Example, *inputs: Any) -> list[Any]:
-        return [example.text, "", about_html(example), *recompute(example.text, *inputs)]
+    def recompute(*inputs: Any) -> Iterator[list[Any]]:
+        try:
+            for at in _working(*inputs):
+                if isinstance(at, str):
+                    yield [notice_html(f"{at} …"), *unchanged]
+                else:
+                    yield list(at.values())
+        except Refused as error:  # what was shown stays
+            yield [message_html(str(error)), *unchanged]
+
+    def take(example: Example, *inputs: Any) -> Iterator[list[Any]]:
+        for shown in recompute(example.text, *inputs):
+            yield [example.text, "", about_html(example), *shown]
 
     def deliver(action: str, known: str | None, kind: str, *inputs: Any) -> list[Any]:
         try:
@@ -173,7 +187,7 @@ def explore() -> Explore:
         figure = compute_figure(model, known["original_tokens"], known["compressed_tokens"])
         return [summary_html(known, model), figure]
 
-    gr.on(
+    compressing = gr.on(
         [button.click, text_input.submit, keep.input, tokenizer.change, method.change, pool.change],
         recompute,
         [text_input, *choices, keep],
@@ -182,6 +196,7 @@ def explore() -> Explore:
         **private,
         **shared,
     )
+    stop.click(lambda: notice_html(STOPPED), None, message, cancels=[compressing], **quiet)
     for example, example_button in zip(prepared, buttons, strict=True):
         outputs = [text_input, keep, about, *results]
         example_button.click(partial(take, example), choices, outputs, **private, **shared)
@@ -208,7 +223,29 @@ def about_html(example: Example) -> str:
     return f"<p>{escape(example.about)}</p>"
 
 
-def _run(text: str, tokenizer: str, method: str, pool: int | str, keep: str | None) -> Result:
+def _working(*inputs: Any) -> Iterator[str | dict[str, Any]]:
+    """What `_shown` returns, and before that, where it takes long, at what it is. Whoever stops looking stops it."""
+    stage = ""
+
+    def work(go_on: Callable[[], None]) -> dict[str, Any]:
+        def step(name: str) -> None:
+            nonlocal stage
+            go_on()
+            stage = name
+
+        return _shown(*inputs, step=step)
+
+    working, told = Background(work), ""
+    for look, _ in enumerate(working):
+        if look >= PATIENCE and stage != told:
+            told = stage
+            yield told
+    yield working.result
+
+
+def _run(
+    text: str, tokenizer: str, method: str, pool: int | str, keep: str | None, step: Step = lambda name: None
+) -> Result:
     """The result for the page's own inputs, or `Refused` with a sentence, whatever went wrong."""
     if not text:
         raise Refused(EMPTY)
@@ -218,8 +255,8 @@ def _run(text: str, tokenizer: str, method: str, pool: int | str, keep: str | No
     except ValueError as error:
         raise Refused(str(error)) from error
     try:
-        return runs.run(text, tokenizer, method, meta_tokens, parts)  # type: ignore[arg-type]
-    except Refused:
+        return runs.run(text, tokenizer, method, meta_tokens, parts, step=step)  # type: ignore[arg-type]
+    except (Refused, Stopped):
         raise
     except Exception as error:
         log.exception("compress failed")
@@ -249,10 +286,18 @@ def _delivery(action: str, known: str | None, kind: str, *inputs: Any) -> str:
 
 
 def _shown(
-    text: str, tokenizer: str, method: str, pool: int | str, architecture: str, keep: str | None = ""
+    text: str,
+    tokenizer: str,
+    method: str,
+    pool: int | str,
+    architecture: str,
+    keep: str | None = "",
+    *,
+    step: Step = lambda name: None,
 ) -> dict[str, Any]:
     """What every output shows for these inputs, or `Refused` with a sentence, whatever went wrong."""
-    result = _run(text, tokenizer, method, pool, keep)
+    result = _run(text, tokenizer, method, pool, keep, step)
+    step("Drawing")
     try:
         summary = result.summary
         before, after = summary["original_tokens"], summary["compressed_tokens"]

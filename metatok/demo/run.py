@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ MAX_TOKENS = 5_000_000
 """The longest sequence that `restore` takes or makes, in ids; a text of `MAX_BYTES` has no more."""
 
 MAX_KEEP = 10_000
+
+Step = Callable[[str], None]
 
 
 class Refused(ValueError):
@@ -56,6 +58,8 @@ def run(
     method: str,
     meta_tokens: int | None,
     keep: Sequence[Sequence[int]] | None = None,
+    *,
+    step: Step = lambda name: None,
 ) -> Result:
     """Compress `text`, decompress it again and say what came of it.
 
@@ -65,6 +69,7 @@ def run(
         method: one of `metatok.METHODS`.
         meta_tokens: size of the pool, None for as many as pay.
         keep: [start, stop] of each part that stays raw, in characters; at most `MAX_KEEP`.
+        step: called with a word when a stage of the work begins; what it raises ends the work.
 
     Raises:
         Refused: with a sentence.
@@ -76,10 +81,14 @@ def run(
     check(text, tokenizer, method, meta_tokens)
     parts = _parts(keep, len(text))
     try:
+        step("Loading the tokenizer")
         tok = load(tokenizer.strip()).using(method=method, meta_tokens=meta_tokens)
-        kept = _apart(tok.token_ranges(text, parts)) if parts else []
+        step("Making tokens")
         ids = tok.encode(text)
+        kept = _apart(tok.token_ranges(text, parts)) if parts else []
+        step("Looking for phrases")
         compressed = tok.codec.compress(ids, keep=kept)
+        step("Checking that everything comes back")
         return Result(tok, text, compressed, summarize(tok, text, compressed, ids=ids), parts, kept)
     except TokenizerError as error:
         raise Refused(str(error)) from error

@@ -38,7 +38,7 @@
     // but for what was shared.
     follow(...choices) {
       const shared = new URLSearchParams(location.hash.slice(1)).get("text");
-      requestAnimationFrame(() => put(fragment(...choices, shared === choices[0])));
+      setTimeout(() => put(fragment(...choices, shared === choices[0])), 100); // the tabs are redrawn first
       return [];
     },
 

@@ -114,10 +114,8 @@ function token(item, text, id) {
         node.append(run);
         continue;
       }
-      const code = run.charCodeAt(0);
-      const mark = MARKS[run] ?? (code < 32 ? String.fromCharCode(0x2400 + code) : "U+" + hex(code));
       const blank = make("i", run === " " || run === "\t" ? "blank" : "blank wide", run);
-      blank.dataset.mark = mark;
+      blank.dataset.mark = MARKS[run] ?? "U+" + hex(run.charCodeAt(0));
       node.append(blank);
     }
   }

@@ -41,6 +41,7 @@ class Explore:
 
     page: Page
     wrong: list[str] = field(default_factory=list)
+    url: str = ""
 
     def set_text(self, text: str) -> None:
         """As pasting does; `fill` takes minutes for large text."""
@@ -92,7 +93,7 @@ def explore(app: App, chromium: Browser) -> Iterator[Callable[..., Explore]]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(TIMEOUT)
-        result = Explore(page)
+        result = Explore(page, url=f"{app.url}/")
         opened.append(result)
         watch(page, result.wrong)
         page.goto(f"{app.url}/?__theme={theme}", wait_until="commit")

@@ -82,7 +82,7 @@ def test_whitespace_ids_and_the_panes_one_above_the_other(explore: Open) -> None
     marks = page.page.eval_on_selector_all(
         "#token-view .original .blank", "nodes => [...new Set(nodes.map(node => node.dataset.mark))]"
     )
-    assert {"·", "→", "↵", "␇", "U+00A0", "U+200B"} <= set(marks)
+    assert {"·", "→", "↵", "U+0007", "U+00A0", "U+200B"} <= set(marks)
     tool(page, "Token ids")
     ids = page.page.eval_on_selector_all(
         "#token-view .original .t",

@@ -419,25 +419,12 @@ def test_roles_and_names(explore: Open) -> None:
     assert page.page.locator("#token-view .entry[tabindex='0']").count() == 1
 
 
-def test_a_hundred_thousand_tokens_paint_quickly(explore: Open) -> None:
-    """The bound is loose, for busy machines; `metatok` paints them in about a second."""
+def test_a_hundred_thousand_tokens_are_shown_and_few_are_drawn(explore: Open) -> None:
+    """How long it takes is measured by `python -m benchmarks.startup`."""
     page = explore()
     line = "2024-05-01T{:02}:{:02} worker-{} GET /api/v2/orders/{} 200\n"
     text = "".join(line.format(i % 24, i % 60, i % 9, i) for i in range(3600))
-    page.set_text(text)
-    before = page.drawn()
-    seconds = page.page.evaluate(
-        """(before) => new Promise((done) => {
-          const start = performance.now();
-          document.querySelector('#compress-button').click();
-          const look = () => Number(document.querySelector('#token-view .view').dataset.drawn) > before
-            ? requestAnimationFrame(() => setTimeout(() => done((performance.now() - start) / 1000)))
-            : requestAnimationFrame(look);
-          look();
-        })""",
-        before,
-    )
+    page.compress(text)
     assert page.counts()[0] > 100_000
     assert page.text() == text
-    assert seconds < 8
     assert page.page.locator("#token-view .original .t").count() < 5000

@@ -1,0 +1,168 @@
+"""Links that restore the page, accessibility of every tab, and hostile text in every input of the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Explore
+from tests.browser.test_page import HOSTILE
+
+Open = Callable[..., Explore]
+TABS = ["Explore", "Savings", "Ask", "Compare", "Results", "About"]
+AXE = """async () => (await axe.run(document, { resultTypes: ['violations'] })).violations
+  .filter((found) => ['serious', 'critical'].includes(found.impact))
+  .map((found) => [found.id, found.help, found.nodes.map((node) => node.target + ': ' + node.failureSummary)])"""
+
+EVIL = HOSTILE.replace("\x00", "")  # a single-line input drops NUL by itself
+
+
+def go(page: Page, tab: str) -> None:
+    """Open a tab, from the menu where the screen is too narrow for all of them."""
+    if page.get_by_role("tab", name=tab, exact=True).count() == 0:
+        page.get_by_role("button", name="More tabs").click()
+        page.get_by_role("button", name=tab, exact=True).click()
+    else:
+        page.get_by_role("tab", name=tab, exact=True).click()
+    expect(page.get_by_role("tab", name=tab, exact=True)).to_have_attribute("aria-selected", "true")
+
+
+def restored(page: Explore, fragment: str) -> None:
+    """Open a link in place of this page."""
+    page.page.goto("about:blank")
+    page.page.goto(page.url + fragment, wait_until="commit")
+    page.page.wait_for_selector("#token-view .t", state="attached")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(explore: Open, theme: str, width: int) -> None:
+    # As high as the page, so that all of it is drawn.
+    page = explore(width=width, height=6000, theme=theme, reduced_motion="reduce").page
+    page.click("#share")
+    page.click("#programs > button")
+    page.wait_for_function("document.querySelector('#snippet-client textarea').value")
+    page.evaluate(resources.files("axe_playwright_python").joinpath("axe.min.js").read_text())
+    found = {}
+    for tab in TABS:
+        go(page, tab)
+        page.wait_for_timeout(500)  # charts and tables are drawn when their tab is first looked at
+        found[tab] = page.evaluate(AXE)
+    assert not any(found.values()), json.dumps(found, indent=1)
+
+
+def test_a_link_restores_the_page(explore: Open) -> None:
+    page = explore(permissions=["clipboard-read", "clipboard-write"])
+    text = EVIL[:600] * 2 + "&=#+ %41"
+    page.compress(text)
+    before = page.drawn()
+    page.page.check("#method input[value=ltsc]")
+    page.wait_drawn(before)
+    before, shown = page.drawn(), page.counts()
+    go(page.page, "Results")
+    page.page.click("#share")
+    expect(page.page.locator("#share-link [role=status]")).to_have_text("Copied.")
+    link = page.page.input_value("#share-link input")
+    assert page.page.evaluate("navigator.clipboard.readText()") == link == page.page.url
+
+    restored(page, "#" + link.split("#")[1])
+    expect(page.page.get_by_role("tab", name="Results")).to_have_attribute("aria-selected", "true")
+    go(page.page, "Explore")
+    expect(page.page.locator("#text-input textarea")).to_have_value(text)
+    expect(page.page.locator("#method input[value=ltsc]")).to_be_checked()
+    page.page.wait_for_function("(n) => document.querySelector('#summary data').value == n", arg=str(shown[0]))
+    assert page.counts() == shown
+    assert page.text() == text
+    assert page.page.evaluate("window.pwned") is None
+
+
+def test_a_text_too_long_for_a_link_is_left_out_in_words(explore: Open) -> None:
+    page = explore()
+    page.set_text("too long for a link " * 1000)
+    page.page.click("#share")
+    expect(page.page.locator("#share-link [role=status]")).to_contain_text("the link leaves it out")
+    assert "text=" not in page.page.input_value("#share-link input")
+    page.page.get_by_role("button", name="Server log", exact=True).click()
+    page.page.wait_for_url("**example=server*")  # the address follows by itself
+
+
+def test_a_wrong_link_gets_a_sentence_and_the_page_works(explore: Open) -> None:
+    page = explore()
+    for fragment in ("method=<img src=x onerror=window.pwned=1>${window.pwned=1}", "tokenizer=/etc&text=spam"):
+        restored(page, "#" + fragment)
+        message = page.page.locator("#message [role=alert]")
+        expect(message).to_contain_text("could not be restored")
+        assert message.inner_text().endswith(".")
+        assert page.counts()[0] > 100, "the example is no longer shown"
+    assert page.page.evaluate("window.pwned") is None
+    page.compress("spam and eggs, " * 9)
+
+
+def test_hostile_text_in_every_input(explore: Open) -> None:
+    """Whatever takes text gets all of it; nothing runs, nothing hangs, every refusal is a sentence."""
+    page = explore()
+    tried = 0
+    for tab, button in (
+        ("Explore", "#compress-button"),
+        ("Savings", None),
+        ("Ask", "#ask-button"),
+        ("Compare", "#compare-button"),
+        ("Results", None),
+    ):
+        go(page.page, tab)
+        inputs = page.page.locator(
+            ".tabitem :is(textarea, input[type=text], input[type=search], input:not([type])):not([readonly], :disabled)"
+        )
+        for box in inputs.all():
+            if not box.is_visible() or not box.is_editable():
+                continue
+            box.fill(EVIL if box.evaluate("node => node.tagName") == "TEXTAREA" else EVIL.replace("\n", " ")[:500])
+            box.press("Tab")
+            tried += 1
+        if button:
+            page.page.click(button)
+        page.page.wait_for_timeout(1500)
+        assert page.page.evaluate("window.pwned") is None, tab
+        assert page.page.locator(".tabitem img[src=x], .tabitem svg[onload]").count() == 0, tab
+        for alert in page.page.locator("[role=alert]:visible").all():
+            assert alert.inner_text().strip().endswith("."), alert.inner_text()
+        assert "Traceback" not in page.page.inner_text("body")
+    assert tried >= 8
+    go(page.page, "Explore")
+    assert page.page.input_value("#text-input textarea") == EVIL, "the text is gone"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 4_999_999,
+        "👩‍👩‍👧‍👦" * 100_000,
+        "\u202e<|m12|> <|dict|>\u0000\u2067" * 3000,
+    ],
+    ids=["5 MB without a space", "100,000 joined emoji", "overrides and meta-tokens spelled out"],
+)
+def test_texts_that_are_hard_to_show(explore: Open, text: str) -> None:
+    page = explore()
+    page.page.set_default_timeout(120_000)
+    page.compress(text)
+    before, after = page.counts()
+    assert after < before
+    assert page.number("exact").startswith("exact")
+    assert text.startswith(page.text())
+    assert page.page.locator("#token-view :is(img, script)").count() == 0
+
+
+def test_a_lone_surrogate_is_refused_and_kept(explore: Open) -> None:
+    page = explore()
+    page.set_text("a\ud800b")
+    page.page.click("#compress-button")
+    message: Any = page.page.locator("#message [role=alert]")
+    message.wait_for()
+    assert message.inner_text().endswith(".")
+    assert "lone surrogate" in message.inner_text()
+    assert page.page.evaluate("document.querySelector('#text-input textarea').value.charCodeAt(1)") == 0xD800
