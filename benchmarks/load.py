@@ -127,8 +127,8 @@ async def load(app: App, bodies: dict[str, list[Body]], options: argparse.Namesp
             peak = max(peak, after)
         worked = cpu_seconds_of(app.pid) - worked
         await running
-    memory = {"after_warm_up_bytes": before, "at_end_bytes": after, "peak_bytes": peak}
-    memory |= {"growth": round(after / before - 1, 4)}
+    sizes = {"after_warm_up_mb": before, "at_end_mb": after, "peak_mb": peak}
+    memory = {name: round(size / 1e6, 1) for name, size in sizes.items()} | {"growth": round(after / before - 1, 4)}
     rates = {name: {"per_second": round(len(c.seconds) / options.seconds, 2)} for name, c in calls.items()}
     return {name: c.summary() | rates[name] for name, c in calls.items()} | {
         "memory": memory,
