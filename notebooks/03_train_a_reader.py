@@ -74,7 +74,8 @@ pd.DataFrame([(s.kind, s.question, s.answer) for s in drawn], columns=["kind", "
 # %%
 from metatok.reader.bpe import save_tokenizer, texts, train_bpe
 
-folder = Path(tempfile.mkdtemp())
+scratch = tempfile.TemporaryDirectory()  # goes with this notebook
+folder = Path(scratch.name)
 corpus = texts(seed=0, prompts=TEXTS, code_characters=0)
 save_tokenizer(train_bpe(corpus, vocab_size=1200), folder / "run" / "tokenizer")
 tokenizer = metatok.MetaTokenizer.from_pretrained(folder / "run" / "tokenizer", local_only=True)

@@ -79,9 +79,8 @@ for task, file in FILES.items():
         results[task] = json.loads((RESULTS / file).read_text(encoding="utf-8"))
         print(f"{task}: {results[task]['command']}, {results[task]['date']}, {results[task]['machine']}")
     else:
-        print(
-            f"{task}: not measured yet. There is no assets/results/{file}; `metatok evaluate --task {task} -o {file}` makes it."
-        )
+        print(f"{task}: there is no assets/results/{file}, so this task is left out.")
+        print(f"`metatok evaluate --task {task} -o {file}` measures it.")
 
 
 # %%
@@ -96,11 +95,11 @@ def table_of(result):
     return pd.DataFrame(
         {
             "prompt": rows.prompt,
-            "tokens": rows.tokens.astype(float).round(),
+            "tokens": rows.tokens.astype(float).round().astype(int),
             "exact, %": 100 * rows.exact_match.astype(float),
             "from": 100 * low,
             "to": 100 * high,
-            "prefill, ms": rows.prefill_ms.astype(float).round(),
+            "prefill, ms": rows.prefill_ms.astype(float).round().astype(int),
         }
     ).round(1)
 
@@ -121,15 +120,15 @@ for task, result in results.items():
         error_x=table["to"] - table["exact, %"],
         error_x_minus=table["exact, %"] - table["from"],
         color_discrete_map=COLORS,
-        labels={"exact, %": f"exact answers, % ({task})", "form": "prompt · tokens, mean"},
+        labels={"exact, %": f"exact answers, % ({task})", "form": ""},
     )
     figure.update_traces(marker_size=9).update_xaxes(rangemode="tozero")
     show(figure.update_yaxes(categoryorder="array", categoryarray=table.form.tolist()[::-1]), height=560)
 
 # %% [markdown]
-# **What to see:** rows with the same number of tokens are prompts of the same length, the best first. If a method stands above the orange rows of its length, compressing beat dropping tokens there; where bars overlap much, so many prompts cannot tell. `/plain` is the paper's form of meta-tokens, without embeddings made of their phrases.
+# **What to see:** the number beside a name is the mean length in tokens, and rows with the same number were cut to the same length, the best first. If a method stands above the orange rows of its length, compressing beat dropping tokens there; where bars overlap much, so many prompts cannot tell. `/plain` is the paper's form of meta-tokens, without embeddings made of their phrases.
 #
-# The same prompts were asked in every form, so differences are known better than the bars above suggest. How much is lost against raw, and how much each method gains over the lossy prompts of its length:
+# The same prompts were asked in every form, so differences are known better than the bars above suggest. How much is lost against raw:
 
 # %%
 for task, result in results.items():
@@ -186,6 +185,9 @@ SHOWN = ["raw", "ltsc", "inline", "truncation@ltsc", "truncation@inline"]
 SHADES = {name: COLORS[name] for name in SHOWN[:3]} | {SHOWN[3]: COLORS["lossy"], SHOWN[4]: "#e0a678"}
 
 
+FEWEST = 10  # prompts of a group that is shown
+
+
 def scores(share, n):
     """n scores, 0 or 1, with this mean."""
     return np.repeat([1.0, 0.0], [round(share * n), n - round(share * n)])
@@ -194,6 +196,8 @@ def scores(share, n):
 def groups(result, aspect):
     rows = []
     for value, group in result["by"][aspect].items():
+        if group["n"] < FEWEST:
+            continue
         for form in SHOWN:
             mean, (low, high) = mean_and_interval(scores(group["exact_match"][form], group["n"]), seed=0)
             rows.append(
@@ -228,7 +232,7 @@ for task, result in results.items():
     bars(groups(result, "prompt_tokens"), "prompt_tokens", f"tokens of the raw prompt ({task})")
 
 # %% [markdown]
-# **What to see:** whether accuracy falls with length, and whether it falls faster for compressed prompts. Groups of a few prompts have intervals that say little.
+# **What to see:** whether accuracy falls with length, and whether it falls faster for compressed prompts. Groups of fewer than ten prompts are left out.
 #
 # ## 4. Ask yourself
 #

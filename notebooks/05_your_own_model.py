@@ -106,7 +106,8 @@ config = from_dict(
         "evaluate_prompts": HELD_OUT,
     }
 )
-folder = Path(tempfile.mkdtemp())
+scratch = tempfile.TemporaryDirectory()  # goes with this notebook
+folder = Path(scratch.name)
 run = Finetuning(base, config, folder / "run")
 
 # %%
