@@ -6,17 +6,26 @@ from typing import Any
 
 import gradio as gr
 from gradio.components.api_component import Api
+from gradio.exceptions import InvalidPathError
 
 
 class Page(gr.Blocks):
-    """A `gradio.Blocks` whose endpoints have defaults over plain HTTP too.
+    """A `gradio.Blocks` whose endpoints have defaults over plain HTTP too, and refuse files of the server in a sentence.
 
     `POST /gradio_api/call/NAME` takes arguments by position, and Gradio wants all of them there; for fewer it
     answers without a reason and writes what it got, a user's text, into the log. Clients and `call/v2` fill
-    defaults in by themselves.
+    defaults in by themselves. An input that poses as an uploaded file, but names one of the server's, Gradio refuses with
+    a traceback in the log.
     """
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         missing = block_fn.inputs[len(inputs) :]
         inputs.extend(block.value for block in missing if isinstance(block, Api))
         super().validate_inputs(block_fn, inputs)
+
+    async def preprocess_data(self, *inputs: Any, **options: Any) -> Any:
+        try:
+            return await super().preprocess_data(*inputs, **options)
+        except InvalidPathError as error:
+            sentence = "An input names a file on the server; send the text itself, or upload the file."
+            raise gr.Error(sentence, print_exception=False) from error
