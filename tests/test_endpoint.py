@@ -96,7 +96,7 @@ def test_null_takes_as_many_as_pay(client: Client, app: App, method: Any) -> Non
 def test_parts_stay_raw(client: Client) -> None:
     tokenizer = MetaTokenizer.from_pretrained("mistral:tekken")
     wanted = summarize(tokenizer, TEXT, tokenizer.compress(TEXT, keep=[(0, 500), (900, 950)]))
-    assert client.predict(TEXT, keep=[[0, 500], [900, 950]], api_name="/compress") == wanted
+    assert client.predict(TEXT, keep=[[0, 500], [900, 950]], api_name="/compress") == {**wanted, "ids": None}
     assert wanted["compressed_tokens"] > expected()["compressed_tokens"]
 
 

@@ -49,7 +49,7 @@ def execute(folder: Path, *command: str) -> str:
 
 @pytest.mark.parametrize(
     ("written", "keep"),
-    [(True, []), (True, [[3, 100], [400, 460]]), (False, [])],
+    [(True, []), (True, [[3, 100], [200, 260]]), (False, [])],
     ids=["text in the snippet", "parts stay raw", "text in a file"],
 )
 def test_every_snippet_does_what_the_page_did(app: App, tmp_path: Path, written: bool, keep: list[list[int]]) -> None:

@@ -10,12 +10,12 @@ from gradio.exceptions import InvalidPathError
 
 
 class Page(gr.Blocks):
-    """A `gradio.Blocks` whose endpoints have defaults over plain HTTP too, and refuse files of the server in a sentence.
+    """A `gradio.Blocks` whose endpoints have defaults over plain HTTP too, and which refuses the server's files.
 
     `POST /gradio_api/call/NAME` takes arguments by position, and Gradio wants all of them there; for fewer it
     answers without a reason and writes what it got, a user's text, into the log. Clients and `call/v2` fill
-    defaults in by themselves. An input that poses as an uploaded file, but names one of the server's, Gradio refuses with
-    a traceback in the log.
+    defaults in by themselves. An input that poses as an upload but names a file of the server's is refused by Gradio,
+    with a traceback in the log; here with a sentence.
     """
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
