@@ -100,7 +100,7 @@ def test_it_runs_as_the_other_user_with_what_was_asked_for(space: Space) -> None
     assert owner == space.user.temp.stat().st_uid != os.getuid()
     python = Path(f"/proc/{space.app.pid}/cmdline").read_bytes().split(b"\0")[0].decode()
     code = "import importlib.metadata as m, json; print(json.dumps([d.name.lower() for d in m.distributions()]))"
-    names = json.loads(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout)
+    names = json.loads(subprocess.run([python, "-c", code], cwd="/", capture_output=True, text=True, check=True).stdout)
     assert {"gradio", "torch", "transformers"} <= set(names)
     assert not {"pytest", "playwright", "peft", "hypothesis", "metatok"} & set(names)
 
