@@ -8,6 +8,10 @@ import gradio as gr
 from gradio.components.api_component import Api
 from gradio.exceptions import InvalidPathError
 
+SETTLED = "() => new Promise((done) => setTimeout(() => done([]), 100))"
+"""Runs in the browser before what reads the page after a change. Gradio tells that a State has changed before the
+components that changed with it have their new values, and that a tab was chosen before the tabs are drawn again."""
+
 
 class Page(gr.Blocks):
     """A `gradio.Blocks` whose endpoints have defaults over plain HTTP too, and which refuses the server's files.

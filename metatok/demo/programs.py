@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import gradio as gr
 
 from metatok.demo.explore import Explore
+from metatok.demo.page import SETTLED
 from metatok.demo.snippets import FILE, MAX_TEXT, client_snippet, curl_snippet, python_snippet
 from metatok.views.keep import keep_ranges
 
@@ -65,12 +66,7 @@ def programs_part(explore: Explore) -> None:
             )
         ]
     place = gr.Textbox(visible=False)  # only its value counts, which the script gives
-    gr.on(
-        [accordion.expand, explore.numbers.change],
-        snippets,
-        [explore.text, explore.keep, explore.numbers, place],
-        boxes,
-        js=JAVASCRIPT,
-        api_visibility="private",
-        show_progress="hidden",
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    gr.on([accordion.expand, explore.numbers.change], None, None, None, js=SETTLED, **quiet).then(
+        snippets, [explore.text, explore.keep, explore.numbers, place], boxes, js=JAVASCRIPT, **quiet
     )

@@ -38,7 +38,7 @@
     // but for what was shared.
     follow(...choices) {
       const shared = new URLSearchParams(location.hash.slice(1)).get("text");
-      setTimeout(() => put(fragment(...choices, shared === choices[0])), 100); // the tabs are redrawn first
+      put(fragment(...choices, shared === choices[0]));
       return [];
     },
 

@@ -21,6 +21,7 @@ from metatok.compute import PRESETS
 from metatok.demo.cards import message_html
 from metatok.demo.examples import Example, examples
 from metatok.demo.explore import AS_MANY_AS_PAY, POOLS, Explore, about_html
+from metatok.demo.page import SETTLED
 from metatok.demo.run import MAX_BYTES, Refused, check_choices, is_path
 
 MAX_LINK = 6_000
@@ -116,7 +117,9 @@ def share_part() -> Callable[[Explore, Any, Sequence[str]], None]:
             return ["", *(gr.skip() if value is None else value for value in values)]
 
         button.click(None, choices, link, js=f"{script}.share", **quiet)
-        gr.on([explore.numbers.change, tabs.change], None, choices, None, js=f"{script}.follow", **quiet)
+        gr.on([explore.numbers.change, tabs.change], None, None, None, js=SETTLED, **quiet).then(
+            None, choices, None, js=f"{script}.follow", **quiet
+        )
         fragment = gr.Textbox(visible=False)  # only its value counts, which the script gives
         page = gr.context.Context.root_block
         page.load(restore, fragment, restored, js=f"{script}.opened", **quiet).then(

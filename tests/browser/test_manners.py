@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from importlib import resources
 from typing import Any
@@ -88,7 +89,18 @@ def test_a_text_too_long_for_a_link_is_left_out_in_words(explore: Open) -> None:
     expect(page.page.locator("#share-link [role=status]")).to_contain_text("the link leaves it out")
     assert "text=" not in page.page.input_value("#share-link input")
     page.page.get_by_role("button", name="Server log", exact=True).click()
-    page.page.wait_for_url("**example=server*")  # the address follows by itself
+    page.page.wait_for_function("location.hash.includes('example=server')")  # the address follows by itself
+
+
+def test_snippets_follow_what_is_done(explore: Open) -> None:
+    page = explore()
+    page.page.click("#programs > button")
+    box = page.page.locator("#snippet-python textarea")
+    expect(box).to_have_value(re.compile(r'text = open\("prompt.txt"'))  # the example is longer than a snippet
+    page.compress("spam and eggs, " * 9)
+    expect(box).to_have_value(re.compile("text = '(spam and eggs, ){9}'"))
+    page.page.check("#method input[value=ltsc]")
+    expect(box).to_have_value(re.compile("meta_tokens=512, method='ltsc'"))
 
 
 def test_a_wrong_link_gets_a_sentence_and_the_page_works(explore: Open) -> None:
