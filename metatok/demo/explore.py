@@ -164,7 +164,7 @@ def explore() -> Explore:
         try:
             for at in _working(*inputs):
                 if isinstance(at, str):
-                    yield [notice_html(f"{at} …"), *unchanged]
+                    yield [notice_html(f"{at} …") if at else gr.skip(), *unchanged]
                 else:
                     yield list(at.values())
         except Refused as error:  # what was shown stays
@@ -196,7 +196,9 @@ def explore() -> Explore:
         **private,
         **shared,
     )
-    stop.click(lambda: notice_html(STOPPED), None, message, cancels=[compressing], **quiet)
+    stop.click(None, None, None, cancels=[compressing], **quiet)
+    # Said once it has stopped: until then the page takes no other work. `recompute` itself does not fail.
+    compressing.failure(lambda: notice_html(STOPPED), None, message, **quiet)
     for example, example_button in zip(prepared, buttons, strict=True):
         outputs = [text_input, keep, about, *results]
         example_button.click(partial(take, example), choices, outputs, **private, **shared)
@@ -224,7 +226,10 @@ def about_html(example: Example) -> str:
 
 
 def _working(*inputs: Any) -> Iterator[str | dict[str, Any]]:
-    """What `_shown` returns, and before that, where it takes long, at what it is. Whoever stops looking stops it."""
+    """What `_shown` returns, and before that, every tenth of a second, at what it is; nothing at first.
+
+    Each time is one at which Gradio can stop it.
+    """
     stage = ""
 
     def work(go_on: Callable[[], None]) -> dict[str, Any]:
@@ -235,11 +240,9 @@ def _working(*inputs: Any) -> Iterator[str | dict[str, Any]]:
 
         return _shown(*inputs, step=step)
 
-    working, told = Background(work), ""
+    working = Background(work)
     for look, _ in enumerate(working):
-        if look >= PATIENCE and stage != told:
-            told = stage
-            yield told
+        yield stage if look >= PATIENCE else ""
     yield working.result
 
 

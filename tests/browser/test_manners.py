@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Callable
 from importlib import resources
@@ -178,3 +179,21 @@ def test_a_lone_surrogate_is_refused_and_kept(explore: Open) -> None:
     assert message.inner_text().endswith(".")
     assert "lone surrogate" in message.inner_text()
     assert page.page.evaluate("document.querySelector('#text-input textarea').value.charCodeAt(1)") == 0xD800
+
+
+def test_a_long_text_says_at_what_it_is_and_can_be_stopped(explore: Open) -> None:
+    page = explore()
+    before, counts = page.drawn(), page.counts()
+    rng = random.Random(0)
+    words = ["".join(rng.choices("abcdefghijklmnop", k=rng.randint(3, 9))) for _ in range(5000)]
+    text = " ".join(rng.choices(words, k=650_000))
+    page.set_text(text)
+    page.page.click("#compress-button")
+    message = page.page.locator("#message [role=status]")
+    expect(message).to_have_text(re.compile("^(Making tokens|Looking for phrases|Checking .*|Drawing) …$"))
+    page.page.click("#compress-stop")
+    expect(message).to_have_text("Stopped; what was shown before stays.")
+    assert page.counts() == counts
+    page.compress("spam and eggs, " * 9)  # nothing of the stopped work comes after it
+    assert page.drawn() == before + 1
+    expect(message).to_have_count(0)
