@@ -246,7 +246,9 @@ def compare_part(explore: Explore) -> None:
         **quiet,
         **shared,
     )
-    stop.click(_stopped, status, status, cancels=[comparing], **quiet)
+    stop.click(None, None, None, cancels=[comparing], **quiet)
+    # Said once it has stopped: until then another click is not taken. `stream` itself does not fail.
+    comparing.failure(_stopped, status, status, **quiet)
     offer(compare, **shared)
 
 

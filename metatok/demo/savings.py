@@ -187,7 +187,9 @@ def savings_part(explore: Explore) -> None:
         concurrency_id="measure",
         **quiet,
     )
-    stop.click(lambda: notice_html("Stopped."), None, measured, cancels=[measuring], **quiet)
+    stop.click(None, None, None, cancels=[measuring], **quiet)
+    # Said once it has stopped: until then another click is not taken. `measure` itself does not fail.
+    measuring.failure(lambda: notice_html("Stopped."), None, measured, **quiet)
 
 
 def _compute(before: Any, after: Any, architecture: Any, causal: bool, *fields: Any) -> list[Any]:
