@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -44,7 +45,8 @@ def talk(app: App, *calls: tuple[str, dict[str, Any]]) -> tuple[dict[str, Any], 
             tools = {tool.name: tool for tool in (await client.list_tools()).tools}
             return tools, [await client.call_tool(name, arguments) for name, arguments in calls]
 
-    return asyncio.run(session())
+    with ThreadPoolExecutor(1) as thread:  # in this one Playwright's loop runs once a browser was opened
+        return thread.submit(asyncio.run, session()).result()
 
 
 def test_tools_are_listed_and_called(app: App) -> None:
