@@ -185,7 +185,7 @@ def test_colours_stand_out(page: str) -> None:
     for color in (charts.RAW, charts.BODY, charts.DICTIONARY):
         assert _contrast(color, page) >= 3  # WCAG 1.4.11, graphical objects
         assert _contrast("#ffffff", color) >= 4.5  # the numbers in the bars
-    assert _contrast(charts._TEXT, page) >= 3.7
+    assert _contrast(charts.TEXT, page) >= 3.7
 
 
 # In a browser -----------------------------------------------------------------------------------------------

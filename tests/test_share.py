@@ -25,6 +25,7 @@ def test_everything_comes_back() -> None:
     text = "<img src=x onerror=alert(1)> ${1+1} {{value}} `x` \u202e \x00 🦜 a+b & c=d #\r\n"
     found = read(tab="ask", text=text, tokenizer="mistral:v3", method="ltsc", pool="64", model="SmolLM2-135M")
     assert found == State("ask", text, "", "mistral:v3", "ltsc", 64, "SmolLM2-135M")
+    assert read(text=text, keep="0-4.6-20") == State(text=text, about="", keep="[[0, 4], [6, 20]]")
     assert read(pool="all").pool == "as many as pay"
     assert read(tokenizer="Qwen/Qwen3-8B").tokenizer == "Qwen/Qwen3-8B"
 
@@ -51,6 +52,12 @@ def test_nothing_asked_is_nothing_changed() -> None:
         ({"pool": "1e9"}, "There is no pool '1e9'"),
         ({"pool": "-1"}, "There is no pool '-1'"),
         ({"model": "__class__"}, "There is no model '__class__'"),
+        ({"keep": "0-1"}, "are no parts of a text"),
+        ({"text": "spam", "keep": "<b>"}, "'<b>', are no parts of a text"),
+        ({"text": "spam", "keep": "0-1.."}, "are no parts of a text"),
+        ({"text": "spam", "keep": "-1-2"}, "are no parts of a text"),
+        ({"text": "spam", "keep": "0-9"}, "lies beyond its end"),
+        ({"text": "spam", "keep": "3-1"}, "lies beyond its end"),
         ({"tokenizer": ""}, "Choose a tokenizer"),
         ({"tokenizer": "/etc"}, "a folder is chosen by hand"),
         ({"tokenizer": "../../etc/passwd"}, "a folder is chosen by hand"),

@@ -19,9 +19,9 @@ import gradio as gr
 
 from metatok.codec import METHODS
 from metatok.demo.answers import notice_html
-from metatok.demo.asking import BUG, DEFAULT_LOSSY, DEFAULT_METHOD, LOSSY, SIDES, ask, stream
+from metatok.demo.asking import DEFAULT_LOSSY, DEFAULT_METHOD, LOSSY, SIDES, ask, stream
 from metatok.demo.background import Background
-from metatok.demo.cards import message_html
+from metatok.demo.cards import BUG, message_html
 from metatok.demo.drawing import KINDS, TASKS, Example, new_code, new_example
 from metatok.demo.endpoints import offer
 from metatok.demo.loading import reader, warm

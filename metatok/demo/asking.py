@@ -20,7 +20,7 @@ import gradio as gr
 from metatok.codec import METHODS, Method
 from metatok.demo.answers import agreement_html, left_html, notice_html, numbers_html, truth_html
 from metatok.demo.background import Background
-from metatok.demo.cards import message_html
+from metatok.demo.cards import BUG, message_html
 from metatok.demo.drawing import Example, is_right, truth
 from metatok.demo.loading import is_loaded, reader
 from metatok.demo.run import Refused
@@ -51,7 +51,6 @@ READING = ("selective_context", "llmlingua")
 MAX_CHARACTERS = 500_000  # the reader takes some thousand tokens; this is what is compressed for it at most
 LOADING = "The reader is being loaded, once; this takes some seconds …"
 PRUNING = "Tokens are being dropped …"
-BUG = "Something went wrong here, which is not your text's fault. The server's log says what; your text is kept."
 
 SIDES = ("raw", "compressed", "lossy")
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from metatok.compute import Architecture, compute_saving
 
+BUG = "Something went wrong here, which is not your text's fault. The server's log says what; your text is kept."
+
 
 def summary_html(summary: Mapping[str, Any], architecture: Architecture) -> str:
     """The result of `metatok.summary.summarize` and what it means for the prefill of a model.

@@ -20,10 +20,10 @@ import pandas as pd
 
 from metatok.codec import EFFORTS, METHODS, Effort, Method
 from metatok.demo import comparison
-from metatok.demo.cards import message_html
+from metatok.demo.cards import BUG, message_html
 from metatok.demo.comparison import MAX_EFFORT_DOCUMENTS, MAX_EFFORT_TOKENS, RUNS, SHORT, Outcome, Prepared, RowDict
 from metatok.demo.endpoints import offer
-from metatok.demo.explore import AS_MANY_AS_PAY, BUG, POOLS, Explore
+from metatok.demo.explore import AS_MANY_AS_PAY, POOLS, Explore
 from metatok.demo.run import DEFAULT_META_TOKENS, DEFAULT_TOKENIZER, MAX_BYTES, Refused
 from metatok.demo.uploads import MAX_DOCUMENTS, Document, read_file
 from metatok.views.comparison import comparison_figure

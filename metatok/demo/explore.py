@@ -17,7 +17,7 @@ from metatok.container import ContainerError
 from metatok.demo import run as runs
 from metatok.demo.answers import notice_html
 from metatok.demo.background import Background, Stopped
-from metatok.demo.cards import message_html, summary_html
+from metatok.demo.cards import BUG, message_html, summary_html
 from metatok.demo.examples import Example, examples
 from metatok.demo.run import DEFAULT_META_TOKENS, DEFAULT_METHOD, DEFAULT_TOKENIZER, MAX_BYTES, Refused, Result, Step
 from metatok.tokenizer import OFFLINE
@@ -46,7 +46,6 @@ EMPTY = "There is no text yet. Paste one, or take an example."
 STALE = "The text or a choice is no longer the one that was compressed. Compress again, then copy or download."
 STOPPED = "Stopped; what was shown before stays."
 PATIENCE = 5  # looks at the work, a tenth of a second apart, before it is said at what it is
-BUG = "Something went wrong here, which is not your text's fault. The server's log says what; your text is kept."
 
 
 @dataclass(frozen=True)

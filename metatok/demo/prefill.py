@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 from metatok.codec import METHODS
 from metatok.compute import Flops, from_config, prefill
 from metatok.demo.answers import notice_html
-from metatok.demo.asking import BUG
-from metatok.demo.cards import message_html
+from metatok.demo.cards import BUG, message_html
 from metatok.demo.loading import reader
 from metatok.demo.run import Refused
 from metatok.reader.folders import bundled

@@ -15,8 +15,8 @@ import gradio as gr
 from metatok.compute import DTYPE_BITS, PRESETS
 from metatok.demo import savings_form as form
 from metatok.demo.answers import notice_html
-from metatok.demo.cards import message_html
-from metatok.demo.explore import BUG, DEFAULT_ARCHITECTURE, Explore
+from metatok.demo.cards import BUG, message_html
+from metatok.demo.explore import DEFAULT_ARCHITECTURE, Explore
 from metatok.demo.prefill import measure
 from metatok.demo.run import Refused
 from metatok.demo.savings_cards import flops_html, kv_html, money_html

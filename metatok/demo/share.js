@@ -22,12 +22,14 @@
     return tab ? tab.id.replace(/-tab-button$/, "") : "explore";
   }
 
-  // The choices as a part of an address; with a text of one's own only where it is asked for.
-  function fragment(text, tokenizer, method, pool, model, withText) {
+  // The choices as a part of an address; with a text of one's own only where it is asked for, and its parts with it.
+  function fragment([text, tokenizer, method, pool, model, keep], withText) {
     const state = new URLSearchParams({ tab: openTab(), tokenizer, method, pool: pool === all ? "all" : pool, model });
     const example = exampleOf(text ?? "");
     if (example) state.set("example", example);
     else if (withText && text) state.set("text", text);
+    else return "#" + state;
+    if (keep) state.set("keep", JSON.parse(keep).map((part) => part.join("-")).join("."));
     return "#" + state;
   }
 
@@ -38,7 +40,7 @@
     // but for what was shared.
     follow(...choices) {
       const shared = new URLSearchParams(location.hash.slice(1)).get("text");
-      put(fragment(...choices, shared === choices[0]));
+      put(fragment(choices, shared === choices[0]));
       return [];
     },
 
@@ -46,11 +48,11 @@
     async share(...choices) {
       const text = choices[0] ?? "";
       const here = location.origin + location.pathname; // a Space puts secrets of the visitor into the query
-      let hash = fragment(...choices, text.length <= max && (text.isWellFormed?.() ?? true));
+      let hash = fragment(choices, text.length <= max && (text.isWellFormed?.() ?? true));
       let left = "";
       const own = text && !hash.includes("&example=");
       if (own && (here.length + hash.length > max || !hash.includes("&text="))) {
-        hash = fragment(...choices, false);
+        hash = fragment(choices, false);
         left = " The text is too long for a link, so the link leaves it out: send it along, to be pasted.";
       }
       put(hash);

@@ -1,7 +1,8 @@
 """Links that restore the page: what the address carries, and what comes of it.
 
 The state is the part of the address behind the `#`, as `key=value&…` with the keys `tab`, `example` or `text`,
-`tokenizer`, `method`, `pool` and `model`. A browser keeps that part to itself: a pasted text is in no server's log
+`keep`, `tokenizer`, `method`, `pool` and `model`; `keep=3-6.10-20` are the parts of the text that stay raw, in UTF-16
+units. A browser keeps that part to itself: a pasted text is in no server's log
 just because the page was opened. `share.js` writes it, `state` reads it, and as anybody can write a link, `state`
 believes nothing: a link with one wrong value restores nothing and gets a sentence.
 """
@@ -9,6 +10,7 @@ believes nothing: a link with one wrong value restores nothing and gets a senten
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,17 +25,22 @@ from metatok.demo.examples import Example, examples
 from metatok.demo.explore import AS_MANY_AS_PAY, POOLS, Explore, about_html
 from metatok.demo.page import SETTLED
 from metatok.demo.run import MAX_BYTES, Refused, check_choices, is_path
+from metatok.views.keep import keep_ranges
 
 MAX_LINK = 6_000
 """Characters of a link, the text in it percent-encoded; mail and chat programs break longer ones."""
 
+_PARTS = re.compile(r"\d{1,8}-\d{1,8}(\.\d{1,8}-\d{1,8}){,999}", re.ASCII)
 POOL_NAMES = {"all" if size == AS_MANY_AS_PAY else str(size): size for size in POOLS}
 JAVASCRIPT = Path(__file__).with_name("share.js").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class State:
-    """What a link says; None where it says nothing. `about` is the example's line, "" for a text of one's own."""
+    """What a link says; None where it says nothing.
+
+    `about` is the example's line, "" for a text of one's own; `keep` is as `metatok.views.keep` has it.
+    """
 
     tab: str | None = None
     text: str | None = None
@@ -42,6 +49,7 @@ class State:
     method: str | None = None
     pool: int | str | None = None
     model: str | None = None
+    keep: str | None = None
 
 
 def state(fragment: Any, tabs: Sequence[str], prepared: Sequence[Example]) -> State:
@@ -82,7 +90,15 @@ def state(fragment: Any, tabs: Sequence[str], prepared: Sequence[Example]) -> St
         by_name = {example.path.stem: example for example in prepared}
         _one_of("example", name, list(by_name))
         text, about = by_name[name].text, about_html(by_name[name])
-    return State(tab, text, about, tokenizer, method, None if pool is None else POOL_NAMES[pool], model)
+    if (keep := asked.get("keep")) is not None:
+        if text is None or not _PARTS.fullmatch(keep):
+            raise Refused(f"What should stay raw, {keep[:80]!r}, are no parts of a text.")
+        keep = json.dumps([[int(unit) for unit in part.split("-")] for part in keep.split(".")])
+        try:
+            keep_ranges(keep, text)
+        except ValueError as error:
+            raise Refused("What should stay raw is no part of the text, or lies beyond its end.") from error
+    return State(tab, text, about, tokenizer, method, None if pool is None else POOL_NAMES[pool], model, keep)
 
 
 def share_part() -> Callable[[Explore, Any, Sequence[str]], None]:
@@ -96,8 +112,10 @@ def share_part() -> Callable[[Explore, Any, Sequence[str]], None]:
 
     def connect(explore: Explore, tabs: Any, names: Sequence[str]) -> None:
         prepared = examples()
-        choices = [explore.text, explore.tokenizer, explore.method, explore.meta_tokens, explore.architecture]
-        restored = [explore.message, tabs, explore.text, explore.about, *choices[1:]]
+        chosen = [explore.tokenizer, explore.method, explore.meta_tokens, explore.architecture]
+        choices = [explore.text, *chosen, explore.keep]
+        parts = gr.State(None)
+        restored = [explore.message, tabs, explore.text, explore.about, *chosen, parts]
         settings = {
             "max": MAX_LINK,
             "all": AS_MANY_AS_PAY,
@@ -113,7 +131,16 @@ def share_part() -> Callable[[Explore, Any, Sequence[str]], None]:
                 sentence = f"This link could not be restored, so the page is as it opens. {error}"
                 return [message_html(sentence), *[gr.skip()] * (len(restored) - 1)]
             opened = None if found.tab is None else gr.Tabs(selected=found.tab)
-            values = [opened, found.text, found.about, found.tokenizer, found.method, found.pool, found.model]
+            values = [
+                opened,
+                found.text,
+                found.about,
+                found.tokenizer,
+                found.method,
+                found.pool,
+                found.model,
+                found.keep,
+            ]
             return ["", *(gr.skip() if value is None else value for value in values)]
 
         button.click(None, choices, link, js=f"{script}.share", **quiet)
@@ -122,9 +149,10 @@ def share_part() -> Callable[[Explore, Any, Sequence[str]], None]:
         )
         fragment = gr.Textbox(visible=False)  # only its value counts, which the script gives
         page = gr.context.Context.root_block
-        page.load(restore, fragment, restored, js=f"{script}.opened", **quiet).then(
-            None, explore.message, None, js=f"{script}.compress", **quiet
-        )
+        opened = page.load(restore, fragment, restored, js=f"{script}.opened", **quiet)
+        settled = opened.then(None, None, None, js=SETTLED, **quiet)  # parts are of the text that is in the box
+        kept = settled.then(lambda parts: gr.skip() if parts is None else parts, parts, explore.keep, **quiet)
+        kept.then(None, explore.message, None, js=f"{script}.compress", **quiet)
 
     return connect
 

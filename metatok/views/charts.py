@@ -18,7 +18,7 @@ import plotly.graph_objects as go
 
 from metatok.compute import Architecture, crossover, prefill, quadratic_saving
 
-__all__ = ["BODY", "CSS", "DICTIONARY", "METHOD_COLORS", "RAW", "compute_figure", "length_figure"]
+__all__ = ["BODY", "CSS", "DICTIONARY", "METHOD_COLORS", "RAW", "TEXT", "compute_figure", "length_figure", "style"]
 
 # White text has a contrast of 4.5 or more on each; each has 3 or more on white, near-black and a dark panel.
 RAW = "#6f7684"
@@ -30,7 +30,8 @@ DICTIONARY = "#ba580c"
 METHOD_COLORS = {"ltsc": "#8d6d07", "flat": "#0b8478", "nested": "#bf40a6", "inline": BODY}
 """Each method, wherever several are compared; `inline` is what the page compresses with unless told otherwise."""
 
-_TEXT = "#7b818b"  # 3.7 or more on all three, which is what one colour can do
+TEXT = "#7b818b"
+"""Text in every chart: a contrast of 3.7 or more on all three, which is what one colour can do."""
 _GRID = "rgba(128, 136, 148, 0.28)"
 
 CSS = """
@@ -100,7 +101,7 @@ def length_figure(original_tokens: int, dictionary_tokens: int, body_tokens: int
             textfont={"color": "white"},
             hovertemplate=f"{name}: %{{x:,}} tokens<extra></extra>",
         )
-    _style(figure)
+    style(figure)
     figure.update_layout(barmode="stack", bargap=0.5, uniformtext={"minsize": 10, "mode": "hide"})
     figure.update_xaxes(
         title={"text": "tokens", "standoff": 6},
@@ -190,16 +191,16 @@ def compute_figure(
     first, last = lengths[0], lengths[-1]
     length = crossover(arch, causal=causal) if overtaking else None
     if length is not None and first <= length <= last:
-        figure.add_vline(length, line={"color": _TEXT, "width": 1, "dash": "dash"})
+        figure.add_vline(length, line={"color": TEXT, "width": 1, "dash": "dash"})
         figure.add_scatter(
             name=f"half is quadratic: {length:,} tokens",
             x=[length],
             y=[float(prefill(arch, length, causal=causal).quadratic)],
             mode="markers",
-            marker={"color": _TEXT, "size": 11, "symbol": "diamond", "line": {"color": "white", "width": 2}},
+            marker={"color": TEXT, "size": 11, "symbol": "diamond", "line": {"color": "white", "width": 2}},
             hoverinfo="skip",
         )
-    _style(figure)
+    style(figure)
     figure.update_layout(hovermode="x unified")
     figure.update_xaxes(
         title={"text": "raw prompt, tokens", "standoff": 6},
@@ -233,8 +234,8 @@ def _lengths(original_tokens: int) -> list[int]:
     return sorted(lengths | {first, last} | ({original_tokens} if original_tokens else set()))
 
 
-def _style(figure: go.Figure) -> None:
-    """What both charts share: transparent, mid-toned, legend below, nothing that scrolling could catch on.
+def style(figure: go.Figure) -> None:
+    """What all charts share: transparent, mid-toned, legend below, nothing that scrolling could catch on.
 
     They are equally high because they stand side by side. The margin at the top is where gradio lays a plot's label.
     """
@@ -244,7 +245,7 @@ def _style(figure: go.Figure) -> None:
         margin={"l": 8, "r": 12, "t": 36, "b": 8},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": _TEXT, "size": 12, "family": "system-ui, sans-serif"},
+        font={"color": TEXT, "size": 12, "family": "system-ui, sans-serif"},
         legend={
             "orientation": "h",
             "x": 0,
@@ -255,7 +256,7 @@ def _style(figure: go.Figure) -> None:
         },
         hoverlabel={"bgcolor": "#1f2937", "bordercolor": "#1f2937", "font": {"color": "white", "size": 12}},
         dragmode=False,
-        modebar={"bgcolor": "rgba(0,0,0,0)", "color": _TEXT, "activecolor": BODY, "remove": _BUTTONS},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": TEXT, "activecolor": BODY, "remove": _BUTTONS},
     )
     figure.update_xaxes(automargin=True, fixedrange=True, gridcolor=_GRID, linecolor=_GRID, zeroline=False, ticks="")
     figure.update_yaxes(automargin=True, fixedrange=True, gridcolor=_GRID, linecolor=_GRID, zeroline=False, ticks="")

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import plotly.graph_objects as go
 
-from metatok.views.charts import _TEXT, METHOD_COLORS, RAW, _style
+from metatok.views.charts import METHOD_COLORS, RAW, TEXT, style
 
 __all__ = ["EFFORT_SYMBOLS", "comparison_figure"]
 
@@ -69,14 +69,14 @@ def comparison_figure(rows: Sequence[Measured], original_tokens: int, bound: int
     legend += [(effort, _marker(RAW, EFFORT_SYMBOLS[effort])) for effort in dict.fromkeys(e for _, e in groups)]
     for name, marker in legend:
         figure.add_scatter(name=name, x=[None], y=[None], mode="markers", marker=marker, hoverinfo="skip")
-    _style(figure)
+    style(figure)
     most = 100 * (1 - bound / original_tokens) if original_tokens else 0.0
     figure.add_hline(
         y=most,
         line={"color": RAW, "width": 1.5, "dash": "dash"},
         annotation={
             "text": f"no grammar saves more than {most:.1f} % (LZ77)",
-            "font": {"size": 12, "color": _TEXT},
+            "font": {"size": 12, "color": TEXT},
             "xanchor": "left",
             "x": 0,
             "yanchor": "bottom",

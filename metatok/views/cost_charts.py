@@ -12,7 +12,7 @@ from math import log10
 import plotly.graph_objects as go
 
 from metatok.compute import Architecture, Prices, break_even_uses, prefill, prompt_cost
-from metatok.views.charts import _TEXT, BODY, RAW, _style
+from metatok.views.charts import BODY, RAW, TEXT, style
 from metatok.views.numbers import counted
 
 __all__ = ["PARTS", "PROMPTS", "kept_tokens", "money_figure", "parts_figure"]
@@ -67,7 +67,7 @@ def parts_figure(arch: Architecture, raw: int, compressed: int, *, causal: bool 
             cliponaxis=False,
             hovertemplate=f"{name}: %{{x:.4s}}FLOPs<extra></extra>",
         )
-    _style(figure)
+    style(figure)
     figure.update_layout(barmode="group", bargap=0.3, bargroupgap=0.08)
     figure.update_xaxes(
         title={"text": f"prefill FLOPs, {html.escape(arch.name[:40])}", "standoff": 6},
@@ -145,17 +145,17 @@ def money_figure(prices: Prices, raw: int, compressed: int, *, uses: int, cached
         showlegend=False,
     )
     if first is not None and first <= last:
-        figure.add_vline(first, line={"color": _TEXT, "width": 1, "dash": "dash"})
+        figure.add_vline(first, line={"color": TEXT, "width": 1, "dash": "dash"})
         figure.add_scatter(
             name=f"compression costs more: from {counted(first, 'use')}",
             x=[first],
             y=[price(compressed, 0, first)],
             mode="markers",
-            marker={"color": _TEXT, "size": 11, "symbol": "diamond", "line": {"color": "white", "width": 2}},
+            marker={"color": TEXT, "size": 11, "symbol": "diamond", "line": {"color": "white", "width": 2}},
             cliponaxis=False,
             hoverinfo="skip",
         )
-    _style(figure)
+    style(figure)
     figure.update_layout(hovermode="x unified")
     figure.update_xaxes(
         title={"text": "times the beginning is used", "standoff": 6},

@@ -89,7 +89,7 @@ def accuracy_figure(results: Mapping[str, Any]) -> go.Figure:
                 marker={"color": color, "symbol": symbol, "size": 9},
                 hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
             )
-    charts._style(figure)
+    charts.style(figure)
     figure.update_layout(height=130 + 24 * len(results))
     figure.update_xaxes(title={"text": "exactly right, %", "standoff": 6}, range=[0, 100], dtick=20)
     figure.update_yaxes(
@@ -126,7 +126,7 @@ def tokens_figure(results: Mapping[str, Any]) -> go.Figure:
             customdata=[escape(form) for form in forms],
             hovertemplate="%{customdata}: %{y:.1f} % at %{x:.0f} tokens<extra></extra>",
         )
-    charts._style(figure)
+    charts.style(figure)
     longest = max(form["tokens"] for form in results.values())
     figure.update_layout(height=130 + 24 * len(results))
     figure.update_xaxes(title={"text": "tokens of the prompt, mean", "standoff": 6}, range=[0, 1.12 * longest])
@@ -165,7 +165,7 @@ def peers_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
                 customdata=["" if exact else ", but the text does not come back" for _, _, exact in found],
                 hovertemplate=f"{escape(name)}: %{{x:.1f}} %%{{customdata}}<extra>%{{y}}</extra>",
             )
-    charts._style(figure)
+    charts.style(figure)
     figure.update_layout(height=130 + 26 * len(rows))
     figure.update_xaxes(title={"text": "tokens saved, %", "standoff": 6}, range=[0, 100], dtick=20)
     figure.update_yaxes(categoryorder="array", categoryarray=[escape(row["text"]) for row in reversed(rows)], dtick=1)
@@ -192,7 +192,7 @@ def speed_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
                 customdata=[escape(row["text"]) for row in found],
                 hovertemplate=f"{label}: %{{y:,.1f}} ms<extra>%{{customdata}}, %{{x:,}} tokens</extra>",
             )
-    charts._style(figure)
+    charts.style(figure)
     tokens = [row["tokens"] for row in rows]
     span = [log10(min(tokens)) - 0.15, log10(max(tokens)) + 0.15]
     figure.update_xaxes(title={"text": "tokens", "standoff": 6}, type="log", range=span, dtick=1, tickformat="~s")

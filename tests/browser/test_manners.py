@@ -65,7 +65,12 @@ def test_a_link_restores_the_page(explore: Open) -> None:
     before = page.drawn()
     page.page.check("#method input[value=ltsc]")
     page.wait_drawn(before)
-    before, shown = page.drawn(), page.counts()
+    before = page.drawn()
+    page.page.evaluate("document.querySelector('#text-input textarea').setSelectionRange(600, 640)")
+    page.page.click("#keep .add")
+    page.wait_drawn(before)
+    shown, kept = page.counts(), page.page.inner_text("#keep .parts bdi")
+    before = page.drawn()
     go(page.page, "Results")
     page.page.click("#share")
     expect(page.page.locator("#share-link [role=status]")).to_have_text("Copied.")
@@ -77,8 +82,11 @@ def test_a_link_restores_the_page(explore: Open) -> None:
     go(page.page, "Explore")
     expect(page.page.locator("#text-input textarea")).to_have_value(text)
     expect(page.page.locator("#method input[value=ltsc]")).to_be_checked()
-    page.page.wait_for_function("(n) => document.querySelector('#summary data').value == n", arg=str(shown[0]))
-    assert page.counts() == shown
+    page.page.wait_for_function(
+        "(shown) => [...document.querySelectorAll('#summary data')].map((n) => n.value).join() == shown",
+        arg=",".join(map(str, shown)),
+    )
+    assert page.page.inner_text("#keep .parts bdi") == kept
     assert page.text() == text
     assert page.page.evaluate("window.pwned") is None
 
