@@ -188,7 +188,7 @@ figure = px.bar(
 )
 line = {"symbol": "line-ew", "size": 90, "line": {"color": COLORS["bound"], "width": 2}}
 figure.add_scatter(x=commonest.index, y=commonest, mode="markers", name="without reading", marker=line)
-show(figure.update_yaxes(rangemode="tozero"))
+show(figure.update_yaxes(range=[0, 100]))
 
 # %% [markdown]
 # **What to see:** the black lines are what no reading gets. A bar above its line is copying or counting that was learned. Names are several tokens long, and one wrong token makes an answer wrong.

@@ -126,7 +126,7 @@ for task, result in results.items():
     show(figure.update_yaxes(categoryorder="array", categoryarray=table.form.tolist()[::-1]), height=560)
 
 # %% [markdown]
-# **What to see:** the number beside a name is the mean length in tokens, and rows with the same number were cut to the same length, the best first. If a method stands above the orange rows of its length, compressing beat dropping tokens there; where bars overlap much, so many prompts cannot tell. `/plain` is the paper's form of meta-tokens, without embeddings made of their phrases.
+# **What to see:** the number beside a name is the mean length in tokens, and rows with the same number were cut to the same length, the best first. If a method stands above the lossy rows of its length, compressing beat dropping tokens there; where bars overlap much, so many prompts cannot tell. `/plain` is the paper's form of meta-tokens, without embeddings made of their phrases.
 #
 # The same prompts were asked in every form, so differences are known better than the bars above suggest. How much is lost against raw:
 
@@ -181,8 +181,7 @@ for task, result in results.items():
 # %%
 from metatok.reader.evaluate import bootstrap, mean_and_interval
 
-SHOWN = ["raw", "ltsc", "inline", "truncation@ltsc", "truncation@inline"]
-SHADES = {name: COLORS[name] for name in SHOWN[:3]} | {SHOWN[3]: COLORS["lossy"], SHOWN[4]: "#e0a678"}
+SHOWN = ["raw", "ltsc", "truncation@ltsc", "inline", "truncation@inline"]
 
 
 FEWEST = 10  # prompts of a group that is shown
@@ -215,9 +214,10 @@ def bars(table, aspect, label):
         barmode="group",
         error_y=100 * (table.high - table.exact),
         error_y_minus=100 * (table.exact - table.low),
-        color_discrete_map=SHADES,
+        color_discrete_map={name: COLORS[name.rpartition("@")[2]] for name in SHOWN},
         labels={"y": "exact answers, %", aspect: label},
     )
+    figure.for_each_trace(lambda bar: bar.update(marker_opacity=0.4 if "@" in bar.name else 1))
     show(figure.update_traces(error_y_thickness=1, error_y_width=2).update_yaxes(range=[0, 104]))
 
 
@@ -225,7 +225,7 @@ for task, result in results.items():
     bars(groups(result, "kind"), "kind", f"kind of question ({task})")
 
 # %% [markdown]
-# **What to see:** where a cut-off prompt does as well as the raw one, the answer stood at its beginning, or can be guessed (*inside* has two answers). Elsewhere compare the violet bar with the dark orange one, and the blue bar with the light one: they have the same length.
+# **What to see:** where a cut-off prompt does as well as the raw one, the answer stood at its beginning, or can be guessed (*inside* has two answers). Elsewhere compare `ltsc` and `inline` with the pale bar to the right of each: a prompt cut off to the same length.
 
 # %%
 for task, result in results.items():

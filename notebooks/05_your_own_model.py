@@ -50,8 +50,8 @@ from metatok.views.notebook import COLORS, show
 
 base = BASE or str(bundled())
 META_TOKENS = 64
-TOKENS = 4_000 if FAST else 160_000  # to train on
-HELD_OUT = 4 if FAST else 40  # prompts that accuracy is measured on
+TOKENS = 4_000 if FAST else 320_000  # to train on
+HELD_OUT = 4 if FAST else 60  # prompts that accuracy is measured on
 
 # %% [markdown]
 # ## 1. New tokens
@@ -96,13 +96,13 @@ config = from_dict(
         "tasks": ["tree"],
         "largest": 0.0,  # small trees
         "meta_tokens": META_TOKENS,
-        "rank": 8,
-        "adapter_lr": 2e-3,
-        "embedding_lr": 1e-2,
+        "rank": 16,
+        "adapter_lr": 5e-4,  # small steps for what the model can do already
+        "embedding_lr": 3e-2,  # large ones for rows that start as noise
         "expand_share": 0.0,
         "tokens": TOKENS,
-        "warmup_steps": 20,
-        "batch_tokens": 2048,
+        "warmup_steps": 10,
+        "batch_tokens": 1024,
         "evaluate_prompts": HELD_OUT,
     }
 )
@@ -148,7 +148,7 @@ figure = px.line(
 show(figure.update_yaxes(rangemode="tozero"))
 
 # %% [markdown]
-# **What to see:** at 0 tokens the model reads raw prompts as it always did, and compressed ones as far as it can without knowing any meta-token. The distance between the grey line and the others is what there is to learn. Before and after:
+# **What to see:** at 0 tokens the model reads raw prompts as it always did, and compressed ones as far as it can without knowing any meta-token. The distance between the grey line and the others is what there is to learn. Where the grey line falls, training costs something of what the model could: smaller steps, or more raw prompts (`compressed_share`), keep it. Before and after:
 
 # %%
 ends = curve.iloc[[0, -1]].set_index("tokens")[["raw", "ltsc", "inline"]].T
@@ -218,7 +218,7 @@ pd.DataFrame(rows, columns=["question", "answer", "said, raw", "said, inline", "
 # What to change:
 #
 # - **The name.** Any causal language model whose output layer has no bias and whose tokenizer is a fast one. It is downloaded once, then found in the cache. In this notebook: `BASE`.
-# - **The size of the run.** `metatok/reader/finetune.toml` says 20 million tokens, rank 16, 256 meta-tokens and both tasks, with prompts of full size. Leave `largest` out, and give `adapter_lr` and `embedding_lr` their defaults, which are smaller than here: a large model needs small steps.
+# - **The size of the run.** `metatok/reader/finetune.toml` says 20 million tokens, rank 16, 256 meta-tokens and both tasks, with prompts of full size. Leave `largest` out. `adapter_lr` and `embedding_lr` have defaults that are smaller than here: a large model needs small steps, and its embeddings are mostly smaller numbers.
 # - **The GPU.** Nothing. Where there is one it is used, with products in bfloat16. `batch_tokens` is what to lower where memory is short.
 # - **How well it read before.** A pretrained model has learned to copy long ago, which the model here had to be trained for; what remains to be learned is what a meta-token stands for.
 #

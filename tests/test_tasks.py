@@ -18,12 +18,15 @@ Parents = dict[str, str | None]  # node: its parent, in the order of the text
 
 def parse_manifest(prompt: str) -> Parents:
     parents: Parents = {}
+    held: dict[str, list[str]] = {}
     for line in prompt.splitlines():
-        path = line.split(": ")[0].split(" < ")
-        parents[path[0]] = path[1] if len(path) > 1 else None
-    for line in prompt.splitlines():
-        name, _, children = line.partition(": ")
-        assert children.split(", ") == [n for n, p in parents.items() if p == name.split(" < ")[0]] or not children
+        if ": " in line:
+            name, _, children = line.partition(": ")
+            held[name] = children.split(", ")
+        else:
+            path = line.split(" < ")
+            parents[path[0]] = path[1] if len(path) > 1 else None
+    assert held == children_of(parents)
     return parents
 
 
@@ -41,17 +44,28 @@ def parse_ls(prompt: str) -> Parents:
 
 def parse_xml(prompt: str) -> Parents:
     parents: Parents = {}
-    for entry in ElementTree.fromstring(f"<export>{prompt}</export>"):
-        path = entry.attrib["dn"].split(",")
-        parents[path[0]] = path[1] if len(path) > 1 else None
-        assert path_of(path[0], parents) == path
-    for entry in ElementTree.fromstring(f"<export>{prompt}</export>"):
-        name = entry.attrib["dn"].split(",")[0]
-        assert [member.text for member in entry] == [n for n, p in parents.items() if p == name]
+    held: dict[str, list[str]] = {}
+    for element in ElementTree.fromstring(f"<export>{prompt}</export>"):
+        if element.tag == "member":
+            assert element.text
+            held[element.attrib["of"]] = element.text.split(",")
+        else:
+            path = element.attrib["dn"].split(",")
+            parents[path[0]] = path[1] if len(path) > 1 else None
+            assert path_of(path[0], parents) == path
+    assert held == children_of(parents)
     return parents
 
 
 PARSERS = {"manifest": parse_manifest, "ls": parse_ls, "xml": parse_xml}
+
+
+def children_of(parents: Parents) -> dict[str, list[str]]:
+    children: dict[str, list[str]] = {}
+    for name, parent in parents.items():
+        if parent is not None:
+            children.setdefault(parent, []).append(name)
+    return children
 
 
 def path_of(name: str, parents: Parents) -> list[str]:

@@ -33,6 +33,7 @@ class DataConfig:
     renamed_share: float = 0.5  # of the examples, whose words are exchanged for any others of the vocabulary
     questions: int = 10  # a prompt
     first_weight: float = 3.0  # of the loss where an answer or a name in it begins; the rest of it weighs 1
+    emphasis: dict[str, float] = field(default_factory=dict)  # of the loss, by kind and serialization
     prompt_weight: float = 0.05  # on positions of the prompt; names there cannot be known, and are noise
     expand_weight: float = 0.3  # on positions of an expanded prompt
     batch_tokens: int = 2560

@@ -162,7 +162,8 @@ def make_example(
         for s in samples:
             answer = [*encode(s.answer), EOS]
             found = [i == 0 or answer[i - 1] in between for i in range(len(answer))]
-            weights = [config.first_weight if f else 1.0 for f in found]
+            factor = config.emphasis.get(s.kind, 1.0) * config.emphasis.get(s.serialization, 1.0)
+            weights = [factor * (config.first_weight if f else 1.0) for f in found]
             parts.append(([QUESTION, *encode(s.question), ANSWER], answer, weights))
     for number, (question, answer, weights) in enumerate(parts, 1):
         ids += question + answer

@@ -7,9 +7,11 @@ of the text.
 
 Three serializations:
 
-- `manifest`: one line a node, its path to the root and what it holds: `parser < core < app: grammar, lexer`
+- `manifest`: a line with the path of each node, the node first, and one with what it holds: `parser < core < app`,
+  `parser: grammar, lexer`
 - `ls`: the output of `ls -R` in a pipe
-- `xml`: a directory export, one element a node: `<entry dn="parser,core,app">`
+- `xml`: a directory export with the same two: `<entry dn="parser,core,app"/>`,
+  `<member of="parser">grammar,lexer</member>`
 
 Five kinds of question, the same words and forms of answer for every serialization: `parent of X`, `children of X`
 (`a, b, c`, in the order of the text), `depth of X` (the root has depth 0), `path of X` (`X < parent < root`) and
@@ -129,11 +131,13 @@ def _styled(parts: list[str], style: str) -> str:
 
 
 def manifest(tree: list[Node]) -> str:
-    """One line a node: `leaf < parent < root: child, child`."""
-    return "\n".join(
-        " < ".join(node.path) + (": " + ", ".join(c.name for c in node.children) if node.children else "")
-        for node in tree
-    )
+    """A line a node, `leaf < parent < root`, and after that of a node that holds others `node: child, child`."""
+    lines = []
+    for node in tree:
+        lines.append(" < ".join(node.path))
+        if node.children:
+            lines.append(f"{node.name}: {', '.join(child.name for child in node.children)}")
+    return "\n".join(lines)
 
 
 def ls(tree: list[Node]) -> str:
@@ -145,22 +149,21 @@ def ls(tree: list[Node]) -> str:
 
 
 def xml(tree: list[Node]) -> str:
-    """A directory export: an element a node, named by its path as directories name theirs, leaf first."""
+    """A directory export: of each node its path, leaf first as directories write it, and its members."""
     lines = []
     for node in tree:
-        dn = escape(",".join(node.path))
-        lines.append(f'<entry dn="{dn}"{">" if node.children else "/>"}')
+        lines.append(f'<entry dn="{escape(",".join(node.path))}"/>')
         if node.children:
-            lines += [f"  <member>{escape(child.name)}</member>" for child in node.children]
-            lines.append("</entry>")
+            members = escape(",".join(child.name for child in node.children))
+            lines.append(f'<member of="{escape(node.name)}">{members}</member>')
     return "\n".join(lines)
 
 
 # Serialization, fewest and most nodes: such that prompts have 150 to 700 tokens under the reader's tokenizer.
 SERIALIZATIONS: dict[str, tuple[Callable[[list[Node]], str], int, int]] = {
-    "manifest": (manifest, 9, 20),
+    "manifest": (manifest, 8, 18),
     "ls": (ls, 15, 34),
-    "xml": (xml, 6, 15),
+    "xml": (xml, 6, 14),
 }
 SMALLEST = 4  # nodes of the trees that a curriculum begins with
 
@@ -222,9 +225,12 @@ class TreeTask:
 
         >>> sample, = TreeTask().draw(random.Random(2), size=0.0)
         >>> print(sample.prompt, sample.question, sample.answer, sep="\\n")
+        KraibroUpper
         KraibroUpper: WarehouseRecovery
-        WarehouseRecovery < KraibroUpper: PindglomStetgail
-        PindglomStetgail < WarehouseRecovery < KraibroUpper: VomlorRlxj.png
+        WarehouseRecovery < KraibroUpper
+        WarehouseRecovery: PindglomStetgail
+        PindglomStetgail < WarehouseRecovery < KraibroUpper
+        PindglomStetgail: VomlorRlxj.png
         VomlorRlxj.png < PindglomStetgail < WarehouseRecovery < KraibroUpper
         depth of WarehouseRecovery
         1
