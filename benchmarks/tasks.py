@@ -1,7 +1,7 @@
 """What `ltsc` and `inline` save on the prompts of the tasks: `python -m benchmarks.tasks [--n 600] [--seed 0]`.
 
-With two tokenizers: the reader's own, trained here as the reader's is (`metatok.reader.bpe`), with its pool of
-meta-tokens; and Mistral's Tekken with as many as pay. By kind, serialization, side of the split, and prompt length.
+With two tokenizers: the bundled reader's own, with its pool of meta-tokens; and Mistral's Tekken with as many as pay.
+By kind, serialization, side of the split, and prompt length.
 A saving is the mean over prompts of 1 − compressed / raw; the question, which stays raw, is counted apart. For the
 repository task also how many of the names in an answer the prompt and the question hold.
 
@@ -18,14 +18,13 @@ import json
 import keyword
 import re
 import statistics
-import tempfile
 from collections import defaultdict
 from itertools import chain, islice
 from pathlib import Path
 
 from benchmarks.circumstances import circumstances
 from metatok import Codec, MetaTokenizer
-from metatok.reader.bpe import save_tokenizer, texts, train_bpe
+from metatok.reader.folders import bundled
 from metatok.tasks.base import TASKS, Sample, get, samples
 from metatok.tasks.packages import installed
 
@@ -43,9 +42,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=600, help="prompts of each task, and half as many very short and long")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        save_tokenizer(train_bpe(texts(0)), Path(folder))
-        reader = MetaTokenizer.from_pretrained(folder, local_only=True)
+    reader = MetaTokenizer.from_pretrained(bundled(), local_only=True)
     tokenizers = {"reader": reader, "mistral:tekken": MetaTokenizer.from_pretrained("mistral:tekken", meta_tokens=None)}
 
     results = {}
