@@ -64,8 +64,7 @@ class Grammar:
 
     def uses(self) -> Int64:
         """Occurrences of each rule in body and phrases (K of the break-even rule), shape (rules,)."""
-        symbols = np.concatenate((self.body, self.phrases))
-        return np.bincount(symbols[symbols >= self.base] - self.base, minlength=self.rules).astype(np.int64)
+        return _uses(self.body, self.phrases, self.base, self.rules)
 
     def expanded_lengths(self, limit: int = 1 << 62) -> Int64:
         """Tokens that each rule stands for, shape (rules,); a number above `limit` is given as `limit` + 1."""
@@ -104,6 +103,16 @@ def prune(grammar: Grammar, overhead: int, most: int | None = None) -> Grammar:
     limit = grammar.rules if most is None else most
     dropped = _prune(grammar.phrases, grammar.starts, grammar.base, grammar.uses(), overhead, limit)
     return grammar.without(dropped) if dropped.any() else grammar
+
+
+@njit(cache=True, nogil=True)
+def _uses(body, phrases, base, rules):
+    uses = np.zeros(rules, dtype=np.int64)
+    for part in (body, phrases):
+        for symbol in part:
+            if symbol >= base:
+                uses[symbol - base] += 1
+    return uses
 
 
 @njit(cache=True, nogil=True)
