@@ -16,7 +16,7 @@ demo: $(VENV)/.demo-installed
 	$(BIN)/python app.py
 
 test: $(VENV)/.dev-installed chromium lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-space: $(VENV)/.dev-installed chromium
 	METATOK_CLEAN_VENV=1 $(BIN)/python -m pytest tests/browser/test_space.py

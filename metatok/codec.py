@@ -36,6 +36,8 @@ EFFORTS: tuple[Effort, ...] = get_args(Effort)
 MAX_LENGTH = 1 << 26  # tokens that decompress makes unless told otherwise: 256 MiB of int32
 INT32_IDS = 1 << 31
 FAST_ROUNDS = 2  # nearly all phrases of tokens, and most phrases of phrases
+TURNS = 2  # of parsing and searching, for `inline` and a pool of less than half the phrases; more gain little
+TUNED = 1 << 16  # tokens of a sequence up to which that is done: it takes three to five times as long
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -149,7 +151,8 @@ class Codec:
         method: `ltsc`, `flat`, `nested` or `inline`.
         effort: `default`; `max` for about a second of search, which makes sequences 1 to 6 % shorter; `fast` for
             sequences of ten million tokens and more, which stops searching after FAST_ROUNDS rounds (see
-            `metatok.search.saving`). `ltsc` is one fixed rule and knows no effort.
+            `metatok.search.saving`). `ltsc` is one fixed rule and knows no effort. Where the pool is too small for half
+            of the phrases that `inline` finds, `default` looks for those that suit it, in up to TUNED tokens.
 
     Raises:
         ValueError: for an unknown method or effort, a pool below 0, or a vocabulary and a pool beyond int32 ids.
@@ -290,17 +293,22 @@ class Codec:
 
     def _write(self, tokens: Int32, walls: NDArray[np.bool_], rng: np.random.Generator | None) -> Int32:
         """The ids of the best grammar that the method finds, longer than the input or not."""
-        grammar = self._fit(self._search(tokens, walls))
-        if self.effort == "max" and self.method != "ltsc":
+        found = self._search(tokens, walls)
+        tight = self.method == "inline" and self.effort == "default" and 2 * self._vocabulary.pool < found.rules
+        tight = tight and len(tokens) <= TUNED
+        if tight or (self.effort == "max" and self.method != "ltsc"):
             grammar = refine(
-                grammar,
+                found,
                 tokens,
                 walls,
+                turns=TURNS if tight else None,
                 nested=self.method != "flat",
                 overhead=self._overhead,
                 fit=self._fit,
                 cost=lambda g: len(g.body) + len(g.phrases) + (self._overhead - 1) * g.rules,
             )
+        else:
+            grammar = self._fit(found)
         if not grammar.rules:
             return tokens
         write = write_inline if self.method == "inline" else write_prefix

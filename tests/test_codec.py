@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import metatok
 import metatok.pool
 from metatok import reference
+from metatok.layout import write_inline
 from tests.strategies import VOCAB, pools, sequences
 
 LTSC_BYTES = 1458
@@ -81,7 +82,9 @@ def test_equals_the_reference(method, ids, pool, data):
     keep = data.draw(keeps(len(ids)))
     walls = {p for start, stop in keep for p in range(start, stop)}
     fast = metatok.Codec(VOCAB, pool, method).compress(ids, keep=keep).ids.tolist()
-    assert fast == reference.compress(ids, VOCAB, pool, method, walls)
+    plain = reference.compress(ids, VOCAB, pool, method, walls)
+    # A small pool gets a choice of phrases of its own, which the reference does not look for.
+    assert fast == plain or (method == "inline" and pool is not None and len(fast) < len(plain))
 
 
 @pytest.mark.parametrize("method", ["flat", "nested", "inline"])
@@ -199,6 +202,15 @@ def test_bounded_pool_keeps_what_saves_most(method, licence):
     assert lengths[0] == len(licence)
     assert all(a >= b for a, b in pairwise(lengths))
     assert lengths[-1] < 0.7 * len(licence)
+
+
+def test_a_small_pool_gets_phrases_of_its_own(licence):
+    walls = np.zeros(4000, dtype=np.bool_)
+    codec = metatok.Codec(256, 16, "inline")
+    tokens = np.array(licence[:4000], dtype=np.int32)
+    found = codec._search(tokens, walls)
+    cut = write_inline(codec._fit(found), codec._vocabulary, None)
+    assert len(codec.compress(tokens)) < 0.98 * len(cut)
 
 
 def test_flat_pool_drops_the_least(licence):

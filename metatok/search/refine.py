@@ -1,6 +1,8 @@
 """Looking for a smaller grammar than the greedy one: the search behind `effort="max"`.
 
-Starts from a grammar and goes on in steps. A step writes out a random part of the rules, searches what became free for
+Starts from a grammar. Parsing anew and searching again take turns; that alone is what `effort="default"` does for
+`inline` where the greedy search found many more phrases than the pool has meta-tokens. After that it goes on in steps.
+A step writes out a random part of the rules, searches what became free for
 phrases that save, parses the sequence anew with all phrases (`metatok.search.parse`) and drops what does not pay; the
 result is kept when it is not longer, and now and then when it is one id longer. The steps are drawn from a fixed
 seed and counted, not timed, so that the same input gives the same output everywhere.
@@ -12,6 +14,7 @@ exhaustive (ZZ) choices of phrases try one phrase at a time. docs/LOG.md tells w
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +40,7 @@ def refine(
     overhead: int,
     fit: Callable[[Grammar], Grammar],
     cost: Callable[[Grammar], int],
+    turns: int | None = None,
 ) -> Grammar:
     """A grammar that costs no more than `fit(grammar)`, and usually 1 to 6 % less.
 
@@ -45,6 +49,7 @@ def refine(
         nested, overhead: as there.
         fit: makes a grammar one that can be written: drops what does not pay or has no meta-token.
         cost: how many ids a fitted grammar is written with.
+        turns: parse anew and search so many times and leave it at that; None: as long as it helps, then random steps.
     """
     parser = Parser(ids, walls)
 
@@ -55,14 +60,14 @@ def refine(
         return prune(parser.parse(start, nested), overhead)
 
     best = fit(grammar)
-    while True:  # parse and search in turn, as long as it helps
+    for _ in count() if turns is None else range(turns):  # parse and search in turn, as long as it helps
         improved = fit(search(parse(best)))
         if cost(improved) >= cost(best):
             break
         best = improved
 
     rng = np.random.default_rng(0)
-    steps = STEPS * 8192 // max(len(ids), 8192) if best.rules else 0
+    steps = STEPS * 8192 // max(len(ids), 8192) if turns is None and best.rules else 0
     current = best
     for step in range(steps):
         dropped = rng.integers(0, 1000, size=current.rules) < DROPPED_IN_1000
