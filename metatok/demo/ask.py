@@ -193,12 +193,23 @@ def ask_part() -> Callable[[], None]:
             log.exception("drawing an example failed")
             yield [*keep, message_html(BUG), *cleared]
 
-    taking = new.click(take, task, [example, text, question, kinds_row, *outputs], cancels=[asking], **quiet, **shared)
-    stop.click(lambda: notice_html(STOPPED), None, message, cancels=[asking, taking], **quiet)
+    # Two steps, so that nothing of an answer that was on its way comes after the new example.
+    taking = new.click(None, None, None, cancels=[asking], **quiet).then(
+        take, task, [example, text, question, kinds_row, *outputs], **quiet, **shared
+    )
+    stop.click(None, None, None, cancels=[asking, taking], **quiet)
+    # Said once it has stopped: what was on its way would overwrite it. Neither of them fails by itself.
+    for ended in (asking, taking):
+        ended.failure(_stopped, [message, known], message, **quiet)
     for kind, kind_button in kinds.items():
         kind_button.click(functools.partial(_put, kind), [text, example], question, **quiet)
     offer(ask, **shared)
     return warm
+
+
+def _stopped(message: str, known: str) -> str:
+    """What is said after Stop; nothing after a new example, which empties both."""
+    return notice_html(STOPPED) if message or known else ""
 
 
 def _code(go_on: Callable[[], None]) -> Example:
