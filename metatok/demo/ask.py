@@ -49,7 +49,8 @@ LABELS = {
 }
 NONE = "none"
 LOOKING = "Code is being looked for among the Python packages of this machine; the first time takes some seconds …"
-STOPPED = "Stopped."
+# What is said after Stop; nothing after a new example, which empties message and true answer.
+STOPPED = f"(message, known) => message || known ? {json.dumps(notice_html('Stopped.'))} : ''"
 
 
 def measured() -> str:
@@ -198,18 +199,14 @@ def ask_part() -> Callable[[], None]:
         take, task, [example, text, question, kinds_row, *outputs], **quiet, **shared
     )
     stop.click(None, None, None, cancels=[asking, taking], **quiet)
-    # Said once it has stopped: what was on its way would overwrite it. Neither of them fails by itself.
+    # Said once it has stopped: what was on its way would overwrite it. Neither of them fails by itself. In the browser,
+    # because an answer of the server could come after the new example's.
     for ended in (asking, taking):
-        ended.failure(_stopped, [message, known], message, **quiet)
+        ended.failure(None, [message, known], message, js=STOPPED, **quiet)
     for kind, kind_button in kinds.items():
         kind_button.click(functools.partial(_put, kind), [text, example], question, **quiet)
     offer(ask, **shared)
     return warm
-
-
-def _stopped(message: str, known: str) -> str:
-    """What is said after Stop; nothing after a new example, which empties both."""
-    return notice_html(STOPPED) if message or known else ""
 
 
 def _code(go_on: Callable[[], None]) -> Example:
