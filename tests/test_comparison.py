@@ -188,6 +188,9 @@ def test_what_is_shown_and_written(several: Prepared, tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [int(row["compressed_tokens"]) for row in rows] == list(frame["tokens"])
     assert json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))["original_tokens"] == several.tokens
+    once = comparison.prepare([Document("a", "each word stands here once")], "mistral:v3")
+    nothing = list(comparison.compare(once, configurations(["inline"], ["default"], [64])))
+    assert part.conclusion(once, nothing).endswith("Nothing is saved: no phrase comes back often enough to pay.")
 
 
 def test_the_stream_ends_in_files_and_says_what_is_wrong(tmp_path: Path) -> None:

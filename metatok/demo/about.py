@@ -122,8 +122,16 @@ def about_part() -> None:
     gr.HTML(about_html(prose_saving()), elem_id="about-text", elem_classes="prose-page")
     gr.HTML(links_html(), elem_id="about-links", elem_classes="prose-page")
     gr.HTML("<h2>Citation</h2>", elem_classes="prose-page")
-    gr.Code(
-        bibtex(), language=None, label="BibTeX", interactive=False, lines=1, wrap_lines=True, elem_id="about-bibtex"
+    text = bibtex()
+    gr.Textbox(
+        text,
+        label="BibTeX",
+        interactive=False,
+        lines=text.count("\n") + 1,
+        max_lines=24,  # where lines are broken
+        buttons=["copy"],
+        elem_id="about-bibtex",
+        elem_classes="code",
     )
     table = table_html(["package", "version"], versions(), "Versions")
     gr.HTML(f"<h2>Versions</h2>{table}", elem_id="about-versions", elem_classes=["prose-page", "results"])

@@ -50,7 +50,8 @@ LABELS = {
 }
 NONE = "none"
 LOOKING = "Code is being looked for among the Python packages of this machine; the first time takes some seconds …"
-STOPPED = "Stopped."
+# What is said after Stop; nothing after a new example, which empties message and true answer.
+STOPPED = f"(message, known) => message || known ? {json.dumps(notice_html('Stopped.'))} : ''"
 
 
 def measured() -> str:
@@ -194,8 +195,15 @@ def ask_part() -> Callable[[], None]:
             log.exception("drawing an example failed")
             yield [*keep, message_html(BUG), *cleared]
 
-    taking = new.click(take, task, [example, text, question, kinds_row, *outputs], cancels=[asking], **quiet, **shared)
-    stop.click(lambda: notice_html(STOPPED), None, message, cancels=[asking, taking], **quiet)
+    # Two steps, so that nothing of an answer that was on its way comes after the new example.
+    taking = new.click(None, None, None, cancels=[asking], **quiet).then(
+        take, task, [example, text, question, kinds_row, *outputs], **quiet, **shared
+    )
+    stop.click(None, None, None, cancels=[asking, taking], **quiet)
+    # Said once it has stopped: what was on its way would overwrite it. Neither of them fails by itself. In the browser,
+    # because an answer of the server could come after the new example's.
+    for ended in (asking, taking):
+        ended.failure(None, [message, known], message, js=STOPPED, **quiet)
     for kind, kind_button in kinds.items():
         kind_button.click(functools.partial(_put, kind), [text, example], question, **quiet)
     offer(ask, **shared)

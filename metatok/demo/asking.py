@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
@@ -51,6 +51,7 @@ READING = ("selective_context", "llmlingua")
 MAX_CHARACTERS = 500_000  # the reader takes some thousand tokens; this is what is compressed for it at most
 LOADING = "The reader is being loaded, once; this takes some seconds …"
 PRUNING = "Tokens are being dropped …"
+SHOW_SECONDS = 0.15  # between two looks at growing answers; the browser lags behind if it gets every token
 
 SIDES = ("raw", "compressed", "lossy")
 
@@ -207,8 +208,7 @@ def stream(text: str, question: str, method: str, lossy: str | None, example: Ex
                 yield page()  # one after the other, so that each first token's time is its own
             yield page()
         answers = [side.answer for side in sides.values() if side.answer is not None]
-        for _ in zip_longest(*answers):
-            yield page()
+        yield from _growing(zip_longest(*answers), page)
 
         if lossy is not None:
             yield from _lossy_side(model, sides["lossy"], text, question, answers[-1].statistics.tokens, lossy, page)
@@ -236,8 +236,16 @@ def _lossy_side(
     side.answer = model.ask(side.pruned.prompt, question)
     for _ in Background(lambda go_on: next(side.answer, None)):  # type: ignore[arg-type]
         yield page()
-    for _ in side.answer:
-        yield page()
+    yield from _growing(side.answer, page)
+
+
+def _growing(tokens: Iterable[object], page: Callable[[], list[Any]]) -> Iterator[list[Any]]:
+    """The page now and then while tokens come; not necessarily after the last one."""
+    shown = time.monotonic()
+    for _ in tokens:
+        if time.monotonic() - shown > SHOW_SECONDS:
+            yield page()
+            shown = time.monotonic()
 
 
 def _check(text: Any, question: Any, method: Any, lossy: Any) -> None:

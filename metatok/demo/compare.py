@@ -146,6 +146,8 @@ def conclusion(prepared: Prepared, outcomes: Sequence[Outcome]) -> str:
     if not tried:
         return f"Nothing was tried: {outcomes[0].row.note.removeprefix('not tried: ')}. {least[0].upper()}{least[1:]}"
     best = min(tried, key=lambda row: (row.compressed_tokens, row.seconds))
+    if best.compressed_tokens == prepared.tokens:
+        return f"{least[0].upper()}{least[1:]} Nothing is saved: no phrase comes back often enough to pay."
     pool = "as many meta-tokens as pay" if best.meta_tokens is None else f"at most {best.meta_tokens:,} meta-tokens"
     return (
         f"{least[0].upper()}{least[1:]} The fewest, {best.compressed_tokens:,}, come from {best.method} with effort "
@@ -183,7 +185,7 @@ def compare_part(explore: Explore) -> None:
             text = gr.Textbox(
                 explore.text.value,
                 label="Text",
-                info=f"Up to {MAX_BYTES / 1e6:.0f} MB. An uploaded file goes before it.",
+                info=f"Up to {MAX_BYTES / 1e6:.0f} MB. An uploaded file is compared instead.",
                 lines=8,
                 max_lines=8,
                 elem_id="compare-text",

@@ -38,10 +38,12 @@
   return {
     // Keep the address up with the choices. What was pasted stays out of it, and so out of the browser's history,
     // but for what was shared.
-    follow(...choices) {
+    // A link that is shown goes once it no longer says what the page shows.
+    follow(link, ...choices) {
       const shared = new URLSearchParams(location.hash.slice(1)).get("text");
-      put(fragment(choices, shared === choices[0]));
-      return [];
+      const hash = fragment(choices, shared === choices[0]);
+      put(hash);
+      return [document.querySelector("#share-link input")?.value.endsWith(hash) ? link : ""];
     },
 
     // A link to the page as it is: into the address, the clipboard, and as HTML for below the button.

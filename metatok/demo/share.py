@@ -145,7 +145,7 @@ def share_part() -> Callable[[Explore, Any, Sequence[str]], None]:
 
         button.click(None, choices, link, js=f"{script}.share", **quiet)
         gr.on([explore.numbers.change, tabs.change], None, None, None, js=SETTLED, **quiet).then(
-            None, choices, None, js=f"{script}.follow", **quiet
+            None, [link, *choices], link, js=f"{script}.follow", **quiet
         )
         fragment = gr.Textbox(visible=False)  # only its value counts, which the script gives
         page = gr.context.Context.root_block

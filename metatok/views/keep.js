@@ -90,7 +90,7 @@ function draw() {
     shown.textContent = text + (stop - start > EXCERPT ? "…" : "");
     const size = document.createElement("span");
     size.className = "size";
-    size.textContent = (stop - start).toLocaleString("en") + " characters";
+    size.textContent = (stop - start).toLocaleString("en") + (stop - start === 1 ? " character" : " characters");
     const button = document.createElement("button");
     button.type = "button";
     button.className = "remove";

@@ -122,7 +122,7 @@ def tokens_figure(results: Mapping[str, Any]) -> go.Figure:
             mode="markers+text" if labelled else "markers",
             marker={"color": color, "symbol": BASELINES.get(name, symbol), "size": 10},
             text=[escape(form) for form in forms] if labelled else None,
-            textposition=[("top right", "bottom right")[i % 2] for i in range(len(forms))],  # neighbours are close
+            textposition=[("bottom right", "top right")[i % 2] for i in range(len(forms))],  # neighbours are close
             customdata=[escape(form) for form in forms],
             hovertemplate="%{customdata}: %{y:.1f} % at %{x:.0f} tokens<extra></extra>",
         )

@@ -76,6 +76,8 @@ def test_a_link_restores_the_page(explore: Open) -> None:
     expect(page.page.locator("#share-link [role=status]")).to_have_text("Copied.")
     link = page.page.input_value("#share-link input")
     assert page.page.evaluate("navigator.clipboard.readText()") == link == page.page.url
+    go(page.page, "About")
+    expect(page.page.locator("#share-link input")).to_have_count(0)  # it is no link to what is shown now
 
     restored(page, "#" + link.split("#")[1])
     expect(page.page.get_by_role("tab", name="Results")).to_have_attribute("aria-selected", "true")

@@ -24,4 +24,4 @@ def test_results_and_about(explore: Callable[..., Explore], width: int, theme: s
             assert page.locator("#results-tab table").count() > 5
             page.locator("#results-tab summary").first.click()
             assert page.locator("#results-tab details[open] table").is_visible()
-    assert "2506.00307" in page.inner_text("#about-bibtex")
+    assert "2506.00307" in page.input_value("#about-bibtex textarea")

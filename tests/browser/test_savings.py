@@ -14,9 +14,9 @@ TEXT = "the quick brown fox jumps over the lazy dog; " * 40
 
 @pytest.fixture
 def savings(explore: Callable[..., Explore]) -> Callable[..., Page]:
-    def open_page(**options: object) -> Page:
+    def open_page(text: str = TEXT, **options: object) -> Page:
         opened = explore(**options)
-        opened.compress(TEXT)
+        opened.compress(text)
         counts = opened.counts()
         page = opened.page
         page.get_by_role("tab", name="Savings").click()
@@ -79,7 +79,7 @@ def test_the_prompt_cache_changes_who_wins(savings: Callable[..., Page]) -> None
 
 def test_the_prefill_is_measured(savings: Callable[..., Page]) -> None:
     pytest.importorskip("torch")
-    page = savings()
+    page = savings(TEXT * 4)  # some seconds of reading, so that it can be stopped
     page.click("#savings-measure")
     expect(page.locator("#savings-measured p")).not_to_have_count(0)
     page.click("#savings-stop")
