@@ -25,7 +25,7 @@ from metatok.reader.bpe import (
     train_bpe,
 )
 from metatok.reader.config import Config, DataConfig, from_dict, load_config
-from metatok.reader.data import Example, cut, make_example, pack, pool_of_batches, renaming, word_ids
+from metatok.reader.data import Example, check_emphasis, cut, make_example, pack, pool_of_batches, renaming, word_ids
 from metatok.tasks.base import get, samples
 
 TREE = get("tree")
@@ -206,3 +206,23 @@ def test_config(tmp_path: Path) -> None:
     assert config.optimizer == Config().optimizer
     with pytest.raises(ValueError, match=r"unknown setting 'data\.question'; there are tasks, "):
         from_dict({"data": {"question": 1}})
+
+
+def test_what_is_emphasised_weighs_more(tokenizer: MetaTokenizer) -> None:
+    drawn = TREE.draw(random.Random(4), questions=5)
+    plain, emphasised = (
+        make_example(tokenizer, drawn, DataConfig(prompt_weight=0, emphasis=emphasis), random.Random(4), None)
+        for emphasis in ({}, {"children": 3.0, drawn[0].serialization: 2.0})
+    )
+    factor = {n: 6.0 if sample.kind == "children" else 2.0 for n, sample in enumerate(drawn, 1)}
+    assert {sample.kind for sample in drawn} == set(TREE.kinds)
+    answers = plain.weight > 0
+    assert answers.any()
+    expected = plain.weight[answers] * [factor[n] for n in plain.segment[answers].tolist()]
+    assert emphasised.weight[answers].tolist() == pytest.approx(expected.tolist())
+
+
+def test_emphasis_on_what_no_task_has_is_refused() -> None:
+    check_emphasis([TREE], DataConfig(emphasis={"children": 2.0, "ls": 2.0}))
+    with pytest.raises(ValueError, match="emphasis on 'childs', which no task of this run has; there are parent, "):
+        check_emphasis([TREE], DataConfig(emphasis={"childs": 2.0}))

@@ -40,6 +40,16 @@ FIXED = "parent children depth path of is inside none yes no entry member dn"  #
 BETWEEN = (", ", " < ")  # what stands between the names of an answer
 
 
+def check_emphasis(tasks: Sequence[Task], config: DataConfig) -> None:
+    """Raises:
+    ValueError: `emphasis` names what these tasks do not have.
+    """
+    known = [word for task in tasks for word in (*task.kinds, *task.serializations)]
+    for name in config.emphasis:
+        if name not in known:
+            raise ValueError(f"emphasis on {name!r}, which no task of this run has; there are {', '.join(known)}")
+
+
 @dataclass(frozen=True)
 class Example:
     """One sequence to train on. Arrays of length n have one entry a position.

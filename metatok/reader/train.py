@@ -32,7 +32,7 @@ from tqdm import tqdm
 
 from metatok.reader.bpe import save_tokenizer, texts, train_bpe
 from metatok.reader.config import Config, OptimizerConfig, from_dict, load_config
-from metatok.reader.data import Batch
+from metatok.reader.data import Batch, check_emphasis
 from metatok.reader.export import load_exported
 from metatok.reader.heldout import Item, accuracy, held_out
 from metatok.reader.mimetic import initialise
@@ -96,6 +96,7 @@ class Run:
             self._prepare()
         self.tokenizer = MetaTokenizer.from_pretrained(folder / "tokenizer", local_only=True)
         self.tasks = [get(name) for name in config.data.tasks]
+        check_emphasis(self.tasks, config.data)
         self.dtype = fast_dtype(self.device)
         self.model = LeanLlama(config.model, self.tokenizer.vocab_size + self.tokenizer.codec.n_added)
         if config.start_from:

@@ -44,6 +44,16 @@ class Task(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Every `Sample.kind` there is."""
+        ...
+
+    @property
+    def serializations(self) -> tuple[str, ...]:
+        """Every `Sample.serialization` there is."""
+        ...
+
     def draw(self, rng: random.Random, *, size: float = 1.0, questions: int = 1, seen: bool = True) -> list[Sample]:
         """Samples with one prompt in common.
 

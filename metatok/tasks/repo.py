@@ -235,6 +235,8 @@ class RepoTask:
     """The next line of a file; see the module's docstring."""
 
     name: str = "repo"
+    kinds: tuple[str, ...] = KINDS
+    serializations: tuple[str, ...] = (FORM,)
 
     def draw(self, rng: random.Random, *, size: float = 1.0, questions: int = 1, seen: bool = True) -> list[Sample]:
         """See `metatok.tasks.base.Task.draw`. The other questions are about lines soon after the first one's.

@@ -219,6 +219,8 @@ class TreeTask:
     """Questions about trees; see the module's docstring."""
 
     name: str = "tree"
+    kinds: tuple[str, ...] = KINDS
+    serializations: tuple[str, ...] = tuple(SERIALIZATIONS)
 
     def draw(self, rng: random.Random, *, size: float = 1.0, questions: int = 1, seen: bool = True) -> list[Sample]:
         """See `metatok.tasks.base.Task.draw`.
