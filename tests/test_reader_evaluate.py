@@ -117,13 +117,13 @@ def test_forms_say_the_same(reader: Reader) -> None:
 
 
 def test_words_and_lines_for_the_baselines(reader: Reader) -> None:
-    ids = reader.tokenizer.encode("treeNode < parser\n  b: c")
+    ids = reader.tokenizer.encode("treeNode < parser\nb: c")
     pieces = reader.tokenizer.pieces(ids)
 
     def joined(numbers: np.ndarray) -> list[str]:
         return ["".join(p for p, n in zip(pieces, numbers, strict=True) if n == k) for k in range(numbers[-1] + 1)]
 
-    assert joined(words(reader, ids)) == ["treeNode", " < ", "parser", "\n  ", "b", ": ", "c"]
+    assert joined(words(reader, ids)) == ["treeNode", " < ", "parser", "\n", "b", ": ", "c"]
     assert [line.strip() for line in joined(lines(reader, ids))] == ["treeNode < parser", "b: c"]
 
 
@@ -148,7 +148,8 @@ def test_tables_hold_the_figures(results: dict[str, Any]) -> None:
     assert f"| {results['results']['raw']['tokens']:,.0f} |" in shown
     assert f"{100 * results['results']['inline']['exact_match']:.1f} (" in shown
     assert "Task tree, 6 prompts, seed 4" in text(results)
-    assert "kind path" in text(results)
+    for aspect in ("kind", "serialization"):
+        assert all(f"{aspect} {value}" in text(results) for value in results["by"][aspect])
 
 
 def test_tables_go_between_the_marks(results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,5 +22,6 @@ def slow(model: Any, text: str, length: int, lossy: str, go_on: Callable[[], Non
     return prune(model, text, length, lossy, go_on)
 
 
-asking.prune = slow
-runpy.run_path("app.py", run_name="__main__")
+if __name__ == "__main__":
+    asking.prune = slow
+    runpy.run_path("app.py", run_name="__main__")
