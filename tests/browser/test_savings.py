@@ -83,7 +83,8 @@ def test_the_prefill_is_measured(savings: Callable[..., Page]) -> None:
     page.click("#savings-measure")
     expect(page.locator("#savings-measured p")).not_to_have_count(0)
     page.click("#savings-stop")
-    expect(page.locator("#savings-measured [role=status]")).to_have_text("Stopped.", timeout=120_000)  # while torch is loaded
+    said = page.locator("#savings-measured [role=status]")
+    expect(said).to_have_text("Stopped.", timeout=120_000)  # while torch is loaded
     page.click("#savings-measure")
     page.wait_for_selector("#savings-measured table", timeout=120_000)  # torch is loaded first
     before, after, _ = cells(page, "measured", "tokens")
