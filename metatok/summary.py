@@ -98,16 +98,18 @@ def phrase_saving(symbols: int, uses: int, *, inline: bool) -> int:
 
 def _phrases(tokenizer: MetaTokenizer, compressed: Compressed) -> list[dict[str, Any]]:
     definitions, uses, inline = compressed.definitions, compressed.uses, tokenizer.method == "inline"
+    written_out = compressed.phrases
+    texts = tokenizer.fragments(list(written_out.values()))
     phrases = [
         {
             "meta": tokenizer.meta_name(meta),
             "id": meta,
-            "text": tokenizer.fragment(tokens),
+            "text": text,
             "length": len(tokens),
             "symbols": len(definitions[meta]),
             "uses": uses[meta],
             "saved": phrase_saving(len(definitions[meta]), uses[meta], inline=inline),
         }
-        for meta, tokens in compressed.phrases.items()
+        for (meta, tokens), text in zip(written_out.items(), texts, strict=True)
     ]
     return sorted(phrases, key=lambda phrase: (-phrase["saved"], phrase["id"]))

@@ -15,7 +15,7 @@ import functools
 import json
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import EllipsisType
@@ -186,6 +186,18 @@ class MetaTokenizer:
         """
         array = self._as_ids(ids)
         return self._backend.fragment(array) if (array < self.vocab_size).all() else self.decode(array)
+
+    def fragments(self, phrases: Sequence[Sequence[int]]) -> list[str]:
+        """`fragment` of each phrase, checked together: many short ones cost little more than their text.
+
+        >>> tok = MetaTokenizer.from_pretrained("mistral:v3")
+        >>> tok.fragments([tok.encode("hello"), [tok.codec.first_meta], []])
+        [' hello', '<|m0|>', '']
+        """
+        ends = np.cumsum([len(phrase) for phrase in phrases], dtype=np.int64).tolist()
+        array = self._as_ids([i for phrase in phrases for i in phrase])
+        text = self._backend.fragment if (array < self.vocab_size).all() else self.fragment
+        return [text(array[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """What to show for each id alone, one string an id; bytes that are not UTF-8 are shown as U+FFFD.

@@ -13,6 +13,7 @@ pytest.importorskip("gradio")
 import gradio as gr
 from gradio.state_holder import SessionState
 
+from metatok.demo.endpoints import offer
 from metatok.demo.sessions import Session
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +49,19 @@ def test_a_session_has_the_same_components_as_gradios_own(blocks: gr.Blocks) -> 
     assert components(small)[text]["props"]["value"] == "b"
     assert small[state] == [2]
     assert blocks.blocks[text].value == "a"
+
+
+def test_what_an_endpoint_returned_is_not_kept(blocks: gr.Blocks) -> None:
+    def many(n: int) -> list[int]:
+        return [n] * n
+
+    with blocks:
+        offer(many)
+    (result,) = blocks.fns[max(blocks.fns)].outputs
+    session = Session(blocks)
+    session._update_value_in_config(result._id, [7] * 7)
+    assert session.config_values == {}
+    assert result._id in session
 
 
 def test_the_apps_sessions_are_of_this_kind() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from typing import Any
 
 import metatok
@@ -29,6 +30,10 @@ attention, and nothing is lost: the text can be rebuilt exactly.</p>
 TITLE = "metatok: prompts without the repetition"
 DEFAULT_PORT = 7860
 MAX_WAITING = 500  # calls in the queue; one more is told that it is full
+
+SWITCH_SECONDS = 0.0005
+"""How soon a thread that waits for the interpreter gets it. The reader gives it up at each operation of torch, some
+hundred times a token, and would wait for Python's usual 5 ms each time while others compress."""
 
 
 class LaunchError(RuntimeError):
@@ -102,6 +107,7 @@ def launch(server_name: str | None = None, server_port: int | None = None, *, pa
     """
     port = server_port if server_port is not None else _port_from_environment()
     page = build() if page is None else page
+    sys.setswitchinterval(SWITCH_SECONDS)
     metatok.warm_up()  # the first visitor shall not wait for compilers
     from metatok.demo import sessions, theme
 

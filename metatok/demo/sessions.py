@@ -3,7 +3,8 @@
 Gradio writes down the settings of every component for every new session, for links that restore a page as it was. A
 call over plain HTTP is a session of its own, so that under load this takes more time than compressing, in the thread
 that serves everybody, and memory that is held for thousands of sessions (`python -m benchmarks.load`). A session here
-keeps what changed in it, and makes the whole list when somebody asks for such a link.
+keeps what changed in it, and makes the whole list when somebody asks for such a link. What an endpoint returned is not
+kept at all: no page shows it, and some 250 kB of it for each call were a gigabyte after five minutes of load.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from gradio import state_holder
+from gradio.components.api_component import Api
 
 KEPT = 5_000
 """How many sessions are remembered, the latest used; some 11 kB each where nothing was stored in them."""
@@ -24,6 +26,10 @@ class Session(state_holder.SessionState):
     def __init__(self, blocks: Any):
         super().__init__(SimpleNamespace(default_config=blocks.default_config, blocks={}))
         self._page = blocks
+
+    def _update_value_in_config(self, key: int, value: Any) -> None:
+        if not isinstance(self.blocks_config.blocks.get(key), Api):
+            super()._update_value_in_config(key, value)
 
     @property
     def components(self) -> Iterator[dict[str, Any]]:
