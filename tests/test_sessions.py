@@ -51,7 +51,7 @@ def test_a_session_has_the_same_components_as_gradios_own(blocks: gr.Blocks) -> 
     assert blocks.blocks[text].value == "a"
 
 
-def test_what_an_endpoint_returned_is_not_kept(blocks: gr.Blocks) -> None:
+def test_what_an_endpoint_got_and_returned_is_not_kept(blocks: gr.Blocks) -> None:
     def many(n: int) -> list[int]:
         return [n] * n
 

@@ -16,6 +16,9 @@ components that changed with it have their new values, and that a tab was chosen
 class Page(gr.Blocks):
     """A `gradio.Blocks` whose endpoints have defaults over plain HTTP too, and which refuses the server's files.
 
+    What an endpoint returns is plain data and goes out as it is; Gradio would look for files in it, twice, which for
+    the phrases of a long prompt takes as long as compressing it.
+
     `POST /gradio_api/call/NAME` takes arguments by position, and Gradio wants all of them there; for fewer it
     answers without a reason and writes what it got, a user's text, into the log. Clients and `call/v2` fill
     defaults in by themselves. An input that poses as an upload but names a file of the server's is refused by Gradio,
@@ -33,3 +36,9 @@ class Page(gr.Blocks):
         except InvalidPathError as error:
             sentence = "An input names a file on the server; send the text itself, or upload the file."
             raise gr.Error(sentence, print_exception=False) from error
+
+    async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
+        if len(block_fn.outputs) == 1 and isinstance(block_fn.outputs[0], Api):
+            return [predictions]
+        processed: list[Any] = await super().postprocess_data(block_fn, predictions, state)
+        return processed

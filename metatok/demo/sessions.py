@@ -3,8 +3,8 @@
 Gradio writes down the settings of every component for every new session, for links that restore a page as it was. A
 call over plain HTTP is a session of its own, so that under load this takes more time than compressing, in the thread
 that serves everybody, and memory that is held for thousands of sessions (`python -m benchmarks.load`). A session here
-keeps what changed in it, and makes the whole list when somebody asks for such a link. What an endpoint returned is not
-kept at all: no page shows it, and some 250 kB of it for each call were a gigabyte after five minutes of load.
+keeps what changed in it, and makes the whole list when somebody asks for such a link. What an endpoint got and
+returned is not kept at all: no page shows it, and some 250 kB for each call were a gigabyte after five minutes of load.
 """
 
 from __future__ import annotations
