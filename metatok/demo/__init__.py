@@ -31,6 +31,14 @@ TITLE = "metatok: prompts without the repetition"
 DEFAULT_PORT = 7860
 MAX_WAITING = 500  # calls in the queue; one more is told that it is full
 
+GRADIO = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    # Else each call that ends has pandas summarize the last 10,000 ones, for a page of statistics that is turned off.
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000",
+    "GRADIO_ANALYTICS_MAX_EVENTS": "1",
+}
+"""Gradio's own settings, where the environment has none."""
+
 SWITCH_SECONDS = 0.0005
 """How soon a thread that waits for the interpreter gets it. The reader gives it up at each operation of torch, some
 hundred times a token, and would wait for Python's usual 5 ms each time while others compress."""
@@ -49,7 +57,8 @@ def build() -> Any:
         LaunchError: `GRADIO_SERVER_PORT` is no port, which Gradio would find out while it is imported.
     """
     _port_from_environment()
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    for name, value in GRADIO.items():
+        os.environ.setdefault(name, value)
     import gradio as gr
 
     from metatok.demo.about import about_part
