@@ -37,6 +37,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metatok.byte_table import ByteTable, character_spans
+
 if TYPE_CHECKING:
     import sentencepiece
     import tiktoken
@@ -78,7 +80,6 @@ NETWORK_SECONDS = 10.0  # one request, no retries: transformers alone would retr
 DOWNLOAD_SECONDS = 30.0  # tiktoken downloads without any limit of its own
 
 _INSTALL = "pip install 'metatok[tokenizers]'"
-_JOIN_BLOCK = 1 << 20  # ids made into Python objects at a time, some 40 MB of them
 _PROBE = "Probe: naïve façade, 日本語 🙂\n\tif x_1 == 0x2A:  return 'a\u0301'  # 1.5\r\n<s>[INST]\x00 \u2581"
 
 
@@ -139,6 +140,10 @@ class Backend(ABC):
     def fragment(self, ids: Ids) -> str:
         """The text of a run from the middle of a sequence: as `decode`, but a space in front of it stays."""
 
+    def fragments(self, ids: Ids, ends: NDArray[np.int64]) -> list[str]:
+        """`fragment` of each of the runs that follow one another in `ids` and end before `ends`."""
+        return [self.fragment(ids[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+
     @abstractmethod
     def pieces(self, ids: Ids) -> list[str]:
         """What to show for each token alone; bytes that are not UTF-8 become U+FFFD."""
@@ -162,47 +167,6 @@ class Backend(ABC):
             digest.update(len(piece).to_bytes(4, "little") + piece)
         digest.update(self.encode(_PROBE).astype("<i4").tobytes())
         return digest.hexdigest()[:16]
-
-
-class ByteTable:
-    """What each id stands for, as bytes, and the sums that follow from it."""
-
-    def __init__(self, tokens: list[bytes]):
-        self.tokens = tokens
-        self.lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-
-    def join(self, ids: Ids) -> bytes:
-        get = self.tokens.__getitem__
-        blocks = range(0, len(ids), _JOIN_BLOCK)
-        return b"".join([b"".join(map(get, ids[i : i + _JOIN_BLOCK].tolist())) for i in blocks])
-
-    def size(self, ids: Ids) -> int:
-        blocks = range(0, len(ids), _JOIN_BLOCK)
-        return sum(int(self.lengths[ids[i : i + _JOIN_BLOCK]].sum()) for i in blocks)
-
-    def byte_ends(self, ids: Ids) -> NDArray[np.int64]:
-        return np.cumsum(self.lengths[ids])
-
-    def pieces(self, ids: Ids) -> list[str]:
-        return [self.tokens[i].decode("utf-8", "replace") for i in ids.tolist()]
-
-
-def character_spans(text: str, data: bytes, byte_ends: NDArray[np.int64]) -> tuple[Ids, Ids]:
-    """The characters that tokens touch, from the bytes at which they end: `(starts, stops)`, each (n,) int32.
-
-    `data` is `text` as UTF-8. A token that ends inside a character touches it, and so does the next one.
-
-    >>> character_spans("é!", "é!".encode(), np.array([1, 2, 3]))
-    (array([0, 0, 1], dtype=int32), array([1, 1, 2], dtype=int32))
-    """
-    byte_starts = np.concatenate([np.zeros(1, np.int64), byte_ends[:-1]]) if len(byte_ends) else byte_ends
-    if len(data) == len(text):
-        return byte_starts.astype(np.int32), byte_ends.astype(np.int32)
-    leads = np.ones(len(data) + 1, bool)  # does a character start at this byte? The end of the text counts as one.
-    leads[:-1] = (np.frombuffer(data, np.uint8) & 0xC0) != 0x80
-    begun = np.concatenate([np.zeros(1, np.int32), np.cumsum(leads[:-1], dtype=np.int32)])  # characters before a byte
-    starts = begun[byte_starts] - ~leads[byte_starts]
-    return starts.astype(np.int32), begun[byte_ends]
 
 
 class TiktokenBackend(Backend):
@@ -246,6 +210,9 @@ class TiktokenBackend(Backend):
 
     def fragment(self, ids: Ids) -> str:
         return self.decode(ids)
+
+    def fragments(self, ids: Ids, ends: NDArray[np.int64]) -> list[str]:
+        return self._table.fragments(ids, ends)
 
     def pieces(self, ids: Ids) -> list[str]:
         return self._table.pieces(ids)
@@ -317,6 +284,9 @@ class SentencePieceBackend(Backend):
     def fragment(self, ids: Ids) -> str:
         return self._table.join(ids).decode("utf-8", "replace")
 
+    def fragments(self, ids: Ids, ends: NDArray[np.int64]) -> list[str]:
+        return self._table.fragments(ids, ends)
+
     def pieces(self, ids: Ids) -> list[str]:
         return self._table.pieces(ids)
 
@@ -387,6 +357,9 @@ class HuggingFaceBackend(Backend):
         text = self.decode(ids)
         spaced = self._metaspace and len(ids) > 0 and self.pieces(ids[:1])[0].startswith(" ")
         return f" {text}" if spaced and not text.startswith(" ") else text
+
+    def fragments(self, ids: Ids, ends: NDArray[np.int64]) -> list[str]:
+        return super().fragments(ids, ends) if self._table is None else self._table.fragments(ids, ends)
 
     def pieces(self, ids: Ids) -> list[str]:
         if self._table is not None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import json
 import os
 import unicodedata
@@ -194,10 +195,11 @@ class MetaTokenizer:
         >>> tok.fragments([tok.encode("hello"), [tok.codec.first_meta], []])
         [' hello', '<|m0|>', '']
         """
-        ends = np.cumsum([len(phrase) for phrase in phrases], dtype=np.int64).tolist()
-        array = self._as_ids([i for phrase in phrases for i in phrase])
-        text = self._backend.fragment if (array < self.vocab_size).all() else self.fragment
-        return [text(array[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+        ends = np.cumsum([len(phrase) for phrase in phrases], dtype=np.int64)
+        array = self._as_ids(list(itertools.chain.from_iterable(phrases)))
+        if (array < self.vocab_size).all():
+            return self._backend.fragments(array, ends)
+        return [self.fragment(array[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """What to show for each id alone, one string an id; bytes that are not UTF-8 are shown as U+FFFD.

@@ -20,6 +20,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from metatok import FormatError
 from metatok.backends import TEKKEN_SPECIALS, WHITESPACE_RUN, TiktokenBackend, cut_whitespace
+from metatok.byte_table import ByteTable
 from metatok.codec import METHODS, Codec
 from metatok.summary import summarize
 from metatok.tokenizer import OFFLINE, MetaTokenizer, TokenizerError, compare
@@ -232,6 +233,17 @@ def test_tekken_names_its_special_tokens_as_mistral_does(load: Any) -> None:
     names = [str(token["token_str"].value) for token in Tekkenizer.DEPRECATED_SPECIAL_TOKENS]
     assert list(TEKKEN_SPECIALS) == names
     assert load("mistral:tekken").pieces([1, 3, 999]) == ["<s>", "[INST]", "<SPECIAL_999>"]
+
+
+@settings(deadline=None)  # the first call loads a kernel
+@given(st.lists(st.binary(max_size=5), min_size=1, max_size=6), st.data())
+def test_a_byte_table_joins_and_cuts_as_bytes_do(tokens: list[bytes], data: st.DataObject) -> None:
+    runs = data.draw(st.lists(st.lists(st.integers(0, len(tokens) - 1), max_size=6), max_size=6))
+    table, ids = ByteTable(tokens), np.array([i for run in runs for i in run], np.int32)
+    assert table.join(ids) == b"".join(tokens[i] for i in ids)
+    ends = np.cumsum([len(run) for run in runs], dtype=np.int64)
+    expected = [b"".join(tokens[i] for i in run).decode("utf-8", "replace") for run in runs]
+    assert table.fragments(ids, ends) == expected
 
 
 @pytest.mark.parametrize("name", EXACT)

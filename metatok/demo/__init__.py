@@ -31,15 +31,17 @@ TITLE = "metatok: prompts without the repetition"
 DEFAULT_PORT = 7860
 MAX_WAITING = 500  # calls in the queue; one more is told that it is full
 
-GRADIO = {
+ENVIRONMENT = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     # Else each call that ends has pandas summarize the last 10,000 ones, for a page of statistics that is turned off.
     "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000",
     "GRADIO_ANALYTICS_MAX_EVENTS": "1",
+    # Else torch's threads wait for each other in a loop that takes a core from all others, some hundred times a token.
+    "OMP_WAIT_POLICY": "passive",
 }
-"""Gradio's own settings, where the environment has none."""
+"""Settings of Gradio and of OpenMP, where the environment has none."""
 
-SWITCH_SECONDS = 0.0005
+SWITCH_SECONDS = 0.0001
 """How soon a thread that waits for the interpreter gets it. The reader gives it up at each operation of torch, some
 hundred times a token, and would wait for Python's usual 5 ms each time while others compress."""
 
@@ -57,7 +59,7 @@ def build() -> Any:
         LaunchError: `GRADIO_SERVER_PORT` is no port, which Gradio would find out while it is imported.
     """
     _port_from_environment()
-    for name, value in GRADIO.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import gradio as gr
 

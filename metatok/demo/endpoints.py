@@ -155,7 +155,7 @@ def answered(name: str, work: Callable[[], T]) -> T:
 
 def endpoints() -> None:
     """Offer both, inside a `gradio.Blocks` context."""
-    shared: dict[str, Any] = {"concurrency_limit": 4, "concurrency_id": "compress"}
+    shared: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "compress"}
     offer(compress, **shared)
     offer(decompress, **shared)
 

@@ -155,7 +155,7 @@ def explore() -> Explore:
     results = [message, summary, view, lengths, compute, numbers, source]
     private = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": button}
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    shared = {"concurrency_limit": 4, "concurrency_id": "compress"}
+    shared = {"concurrency_limit": 2, "concurrency_id": "compress"}
 
     unchanged = [gr.skip()] * (len(OUTPUTS) - 1)
 

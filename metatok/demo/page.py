@@ -16,8 +16,8 @@ components that changed with it have their new values, and that a tab was chosen
 class Page(gr.Blocks):
     """A `gradio.Blocks` whose endpoints have defaults over plain HTTP too, and which refuses the server's files.
 
-    What an endpoint returns is plain data and goes out as it is; Gradio would look for files in it, twice, which for
-    the phrases of a long prompt takes as long as compressing it.
+    What an endpoint returns is plain data and goes out as it is; Gradio would look for files in it, three times, which
+    for the phrases of a long prompt takes as long as compressing it.
 
     `POST /gradio_api/call/NAME` takes arguments by position, and Gradio wants all of them there; for fewer it
     answers without a reason and writes what it got, a user's text, into the log. Clients and `call/v2` fill
@@ -38,7 +38,18 @@ class Page(gr.Blocks):
             raise gr.Error(sentence, print_exception=False) from error
 
     async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
-        if len(block_fn.outputs) == 1 and isinstance(block_fn.outputs[0], Api):
+        if _is_endpoint(block_fn):
             return [predictions]
         processed: list[Any] = await super().postprocess_data(block_fn, predictions, state)
         return processed
+
+    async def process_api(self, block_fn: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
+        function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+        if _is_endpoint(function):
+            options["root_path"] = None  # what the addresses of files would be completed with
+        result: dict[str, Any] = await super().process_api(block_fn, *arguments, **options)
+        return result
+
+
+def _is_endpoint(block_fn: Any) -> bool:
+    return len(block_fn.outputs) == 1 and isinstance(block_fn.outputs[0], Api)
