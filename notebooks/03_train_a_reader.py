@@ -222,7 +222,7 @@ print(f"{reader.model.num_parameters():,} weights, {reader.model.config.num_hidd
 
 
 # %%
-from metatok.reader.data import phrase_rows
+from metatok.reader.data import moved, phrase_rows
 from metatok.reader.generate import Prompt
 
 
@@ -391,7 +391,7 @@ untrained.set_attn_implementation("eager")
 
 def embed(prompt):
     ids = torch.tensor([[*reader.marks.front, *prompt.ids]])
-    return fresh.embed(ids, torch.from_numpy(prompt.phrases + np.array([len(reader.marks.front), 0, 0, 0]))).detach()
+    return fresh.embed(ids, torch.from_numpy(moved(prompt.phrases, len(reader.marks.front)))).detach()
 
 
 before = over_trees(untrained, embed)[0]

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -15,6 +14,7 @@ from metatok.codec import METHODS  # noqa: E402
 from metatok.reader import Reader, ReaderError, bundled  # noqa: E402
 from metatok.reader.batch import _decode, answers, expands_exactly, self_information  # noqa: E402
 from metatok.reader.bpe import ANSWER, BOS, EXPAND, QUESTION  # noqa: E402
+from metatok.reader.data import moved  # noqa: E402
 from metatok.reader.export import PHRASE_FILE  # noqa: E402
 from metatok.reader.folders import ASSETS, VARIABLE, folder_of  # noqa: E402
 from metatok.reader.generate import whole_characters  # noqa: E402
@@ -45,9 +45,7 @@ def test_an_answer_is_what_transformers_generates(reader: Reader, some: list[Sam
     embedded = reader.embedding(torch.tensor([[BOS, *prompt.ids, *asked]]))
     if method is not None:
         assert len(prompt.phrases) > 0
-        embedded = reader.phrases(
-            embedded, reader.embedding.weight, torch.from_numpy(prompt.phrases + np.array([1, 0, 0, 0]))
-        )
+        embedded = reader.phrases(embedded, reader.embedding.weight, torch.from_numpy(moved(prompt.phrases, 1)))
     out = reader.model.generate(
         inputs_embeds=embedded, attention_mask=torch.ones(embedded.shape[:2]), max_new_tokens=30, do_sample=False
     )

@@ -13,7 +13,7 @@ from metatok import Codec, MetaTokenizer  # noqa: E402
 from metatok.reader import model as lean  # noqa: E402
 from metatok.reader.bpe import save_tokenizer, texts, train_bpe  # noqa: E402
 from metatok.reader.config import DataConfig, ModelConfig  # noqa: E402
-from metatok.reader.data import make_example, pack, phrase_rows  # noqa: E402
+from metatok.reader.data import PLACES, make_example, pack, phrase_rows  # noqa: E402
 from metatok.reader.export import to_llama  # noqa: E402
 from metatok.reader.mimetic import LOOK_BACK, initialise  # noqa: E402
 from metatok.reader.model import LeanLlama  # noqa: E402
@@ -88,7 +88,7 @@ def test_export_is_the_same_model() -> None:
     llama = to_llama(model)
     assert type(llama).__name__ == "LlamaForCausalLM"
     ids = torch.randint(0, VOCABULARY, (2, 70), generator=torch.Generator().manual_seed(3))
-    phrases = torch.tensor([[3, 7, 8, 9], [75, 1, 2, 2]])
+    phrases = torch.tensor([[3, 7, 8, 9, 4, 6, 5, 9], [75, 1, 2, -1, -1, 2, 1, -1]])
     with torch.no_grad():
         torch.testing.assert_close(llama(ids).logits, model.logits(hidden(model, ids)), atol=1e-4, rtol=1e-4)
         embedded = model.embed(ids, phrases)
@@ -119,18 +119,27 @@ def test_a_question_sees_the_prompt_and_itself_only(tokenizer: MetaTokenizer) ->
 
 def test_phrases_are_added_where_meta_tokens_stand() -> None:
     model = fresh(ModelConfig(layers=2, width=64, heads=4, inner=96))
+    scales = dict(zip(PLACES, (0.5, 0.2, 0.3, 0.7, 0.11, 0.13, 0.17), strict=True))
+    with torch.no_grad():
+        for place, scale in scales.items():
+            model.phrases.get_parameter(place).copy_(scale * torch.eye(64))
     codec = Codec(100, 200, "inline")
-    ids = codec.compress([*range(1, 9), 0, *range(1, 9), 9, *range(1, 9)])
-    rows = torch.from_numpy(phrase_rows(ids))
-    tensor = torch.from_numpy(ids.ids.astype(np.int64))[None]
+    compressed = codec.compress([*range(1, 9), 0, *range(1, 9), 9, *range(1, 9), 50, 51, 60, 50, 51, 61, 50, 51])
+    rows = torch.from_numpy(phrase_rows(compressed))
+    tensor = torch.from_numpy(compressed.ids.astype(np.int64))[None]
     with torch.no_grad():
         difference = (model.embed(tensor, rows) - model.embed(tensor, None))[0]
         table = model.embed_tokens.weight
     changed = difference.abs().sum(-1) > 0
     assert changed.nonzero()[:, 0].tolist() == rows[:, 0].tolist()
-    for (at, first, second, last), added in zip(rows.tolist(), difference[changed], strict=True):
-        assert tensor[0, at] >= 100
-        torch.testing.assert_close(added, 0.5 * table[first] + 0.2 * table[second] + 0.2 * table[last])
+    lengths = set()
+    for at, added in zip(rows[:, 0].tolist(), difference[changed], strict=True):
+        phrase = compressed.phrases[int(tensor[0, at])]
+        lengths.add(len(phrase))
+        there = {place: phrase[index : index + 1 or None] for place, index in PLACES.items()}
+        expected = sum(scales[place] * table[token[0]] for place, token in there.items() if token)
+        torch.testing.assert_close(added, expected)
+    assert {2, 8} <= lengths  # one too short for some places, one with all
 
 
 def test_too_small_a_model_is_refused() -> None:

@@ -59,7 +59,7 @@ class Example:
         segment: (n,) 0 for the prompt, 1, 2, … for the questions about it.
         position: (n,) where rotary embeddings place it.
         weight: (n,) of the loss for predicting `ids[i]` from what comes before; 0.0 for most.
-        phrases: (m, 4) a row for each meta-token: index, and its phrase's first, second and last token.
+        phrases: (m, 1 + p) a row for each meta-token, see `phrase_rows`.
     """
 
     ids: Int
@@ -75,7 +75,7 @@ class Batch:
 
     Attributes:
         ids, segment, position: (b, t)
-        phrases: (m, 4) as in `Example`, the index into the b·t positions.
+        phrases: (m, 1 + p) as in `Example`, the index into the b·t positions.
         where: (k,) indexes into the b·t positions whose outputs the loss looks at.
         target: (k,) the id that follows each of them.
         weight: (k,)
@@ -92,22 +92,36 @@ class Batch:
     tokens: int
 
 
+PLACES = {"first": 0, "second": 1, "third": 2, "fourth": 3, "last": -1, "last_but_one": -2, "last_but_two": -3}
+"""The tokens of a phrase that its meta-token's embedding is made of: names, and indices into the phrase."""
+
+NO_PHRASES = np.empty((0, 1 + len(PLACES)), dtype=np.int64)
+
+
+def moved(phrases: Int, by: int) -> Int:
+    """The rows of `phrase_rows` for a prompt that stands `by` places further on."""
+    result = phrases.copy()
+    result[:, 0] += by
+    return result
+
+
 def phrase_rows(compressed: Compressed, offset: int = 0) -> Int:
-    """Where meta-tokens stand, and the first, second and last token of the phrase of each: int64 of shape (m, 4).
+    """Where meta-tokens stand, and the tokens at `PLACES` of the phrase of each: int64 of shape (m, 1 + p).
+
+    A phrase too short for a place has -1 there.
 
     >>> compressed = Codec(10, 4, "ltsc").compress([1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 5, 6])
     >>> compressed.ids.tolist()
     [10, 12, 1, 2, 3, 4, 5, 6, 11, 12, 0, 12]
     >>> phrase_rows(compressed).tolist()
-    [[1, 1, 2, 6], [9, 1, 2, 6], [11, 1, 2, 6]]
+    [[1, 1, 2, 3, 4, 6, 5, 4], [9, 1, 2, 3, 4, 6, 5, 4], [11, 1, 2, 3, 4, 6, 5, 4]]
     """
-    phrases = compressed.phrases
-    rows = [
-        (offset + i, phrases[m][0], phrases[m][1], phrases[m][-1])
-        for i, m in enumerate(compressed.ids.tolist())
-        if m in phrases
-    ]
-    return np.array(rows, dtype=np.int64).reshape(-1, 4)
+    phrases = {
+        m: [phrase[place] if -len(phrase) <= place < len(phrase) else -1 for place in PLACES.values()]
+        for m, phrase in compressed.phrases.items()
+    }
+    rows = [(offset + i, *phrases[m]) for i, m in enumerate(compressed.ids.tolist()) if m in phrases]
+    return np.array(rows, dtype=np.int64).reshape(-1, 1 + len(PLACES))
 
 
 @lru_cache(maxsize=4)
@@ -155,7 +169,7 @@ def make_example(
         return values
 
     raw = encode(samples[0].prompt)
-    prompt, phrases = raw, np.empty((0, 4), dtype=np.int64)
+    prompt, phrases = raw, NO_PHRASES
     if form is not None:
         codec = Codec(tokenizer.vocab_size, tokenizer.meta_tokens, form)
         compressed = codec.compress(raw, seed=rng.getrandbits(32))
@@ -196,7 +210,7 @@ def pack(examples: Sequence[Example]) -> Batch:
     for i, e in enumerate(examples):
         n = len(e.ids)
         ids[i, :n], segment[i, :n], position[i, :n] = e.ids, e.segment, e.position
-        phrases.append(e.phrases + np.array([i * t, 0, 0, 0]))
+        phrases.append(moved(e.phrases, i * t))
         looked = np.flatnonzero(e.weight)
         where.append(i * t + looked - 1)
         target.append(e.ids[looked])

@@ -1,6 +1,6 @@
 """A trained reader as files that everyone can load: transformers' `LlamaForCausalLM`, its tokenizer, safetensors.
 
-The phrase-based embeddings lie beside the model in `phrase_embedding.safetensors` (three matrices); without them the
+The phrase-based embeddings lie beside the model in `phrase_embedding.safetensors` (seven matrices); without them the
 model still reads compressed prompts, in the paper's plain form.
 
     python -m metatok.reader.export RUN FOLDER

@@ -43,7 +43,7 @@ from tqdm import tqdm
 from metatok.codec import Codec, Method
 from metatok.reader.adapters import add_adapters, extend_tokenizer, load_base
 from metatok.reader.config import OptimizerConfig, build
-from metatok.reader.data import Batch, Example, cut, pack
+from metatok.reader.data import NO_PHRASES, Batch, Example, cut, pack
 from metatok.reader.folders import folder_of
 from metatok.reader.marks import Marks
 from metatok.reader.running import agreed, stopping, write_checkpoint
@@ -130,8 +130,7 @@ def make_example(
     n = len(front) + len(answer)
     weight = np.zeros(n, dtype=np.float32)
     weight[len(front) :] = 1.0 if expand_weight is None else expand_weight
-    none = np.empty((0, 4), dtype=np.int64)  # no phrase-based embeddings
-    return Example(np.array(front + answer), np.zeros(n, dtype=np.int64), np.arange(n), weight, none)
+    return Example(np.array(front + answer), np.zeros(n, dtype=np.int64), np.arange(n), weight, NO_PHRASES)
 
 
 def make_pool(

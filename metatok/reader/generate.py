@@ -34,7 +34,7 @@ from torch import Tensor
 
 from metatok.codec import METHODS
 from metatok.reader.adapters import load_adapted
-from metatok.reader.data import phrase_rows
+from metatok.reader.data import NO_PHRASES, moved, phrase_rows
 from metatok.reader.export import PHRASE_FILE, load_phrases
 from metatok.reader.folders import ADAPTER_FILE, ReaderError, answer_room, folder_of
 from metatok.reader.marks import FORMAT, Marks
@@ -43,8 +43,6 @@ from metatok.tokenizer import MetaTokenizer, TokenizerError
 
 Int = NDArray[np.int64]
 
-NO_PHRASES = np.empty((0, 4), dtype=np.int64)
-
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
@@ -52,7 +50,7 @@ class Prompt:
 
     Attributes:
         ids: (n,) tokens and meta-tokens.
-        phrases: (m, 4) where meta-tokens stand in `ids` and what for, see `metatok.reader.data.phrase_rows`.
+        phrases: (m, 1 + p) where meta-tokens stand in `ids` and what for, see `metatok.reader.data.phrase_rows`.
         raw_tokens: tokens of the prompt as it was.
     """
 
@@ -336,7 +334,7 @@ class Reader:
         embedded: Tensor = self.embedding(torch.from_numpy(ids[None]).to(self.device))
         if self.phrases is None or not len(prompt.phrases):
             return embedded
-        rows = torch.from_numpy(prompt.phrases + np.array([len(front), 0, 0, 0])).to(self.device)
+        rows = torch.from_numpy(moved(prompt.phrases, len(front))).to(self.device)
         result: Tensor = self.phrases(embedded, self.embedding.weight, rows)
         return result
 
