@@ -155,9 +155,8 @@ def answered(name: str, work: Callable[[], T]) -> T:
 
 def endpoints() -> None:
     """Offer both, inside a `gradio.Blocks` context."""
-    shared: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "compress"}
-    offer(compress, **shared)
-    offer(decompress, **shared)
+    offer(compress, **runs.COMPRESSING)
+    offer(decompress, **runs.COMPRESSING)
 
 
 def offer(function: Callable[..., Any], **options: Any) -> None:

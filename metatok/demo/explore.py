@@ -155,7 +155,6 @@ def explore() -> Explore:
     results = [message, summary, view, lengths, compute, numbers, source]
     private = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": button}
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    shared = {"concurrency_limit": 2, "concurrency_id": "compress"}
 
     unchanged = [gr.skip()] * (len(OUTPUTS) - 1)
 
@@ -193,14 +192,14 @@ def explore() -> Explore:
         results,
         trigger_mode="always_last",
         **private,
-        **shared,
+        **runs.COMPRESSING,
     )
     stop.click(None, None, None, cancels=[compressing], **quiet)
     # Said once it has stopped: until then the page takes no other work. `recompute` itself does not fail.
     compressing.failure(lambda: notice_html(STOPPED), None, message, **quiet)
     for example, example_button in zip(prepared, buttons, strict=True):
         outputs = [text_input, keep, about, *results]
-        example_button.click(partial(take, example), choices, outputs, **private, **shared)
+        example_button.click(partial(take, example), choices, outputs, **private, **runs.COMPRESSING)
     # A text that was typed over is no longer the example; the browser alone sees to that.
     text_input.input(None, None, about, js="() => ''", **quiet)
     text_input.change(None, text_input, None, js=MOVE, **quiet)
@@ -213,7 +212,7 @@ def explore() -> Explore:
             api_visibility="private",
             show_progress="minimal",
             show_progress_on=chosen,
-            **shared,
+            **runs.COMPRESSING,
         )
     architecture.change(change_model, [numbers, architecture], [summary, compute], **quiet)
     return Explore(text_input, tokenizer, method, pool, architecture, numbers, message, about, keep)

@@ -16,8 +16,8 @@ components that changed with it have their new values, and that a tab was chosen
 class Page(gr.Blocks):
     """A `gradio.Blocks` whose endpoints have defaults over plain HTTP too, and which refuses the server's files.
 
-    What an endpoint returns is plain data and goes out as it is; Gradio would look for files in it, three times, which
-    for the phrases of a long prompt takes as long as compressing it.
+    What an endpoint returns is plain data and goes out as it is; Gradio would look for files in it, three times,
+    through all phrases of a long prompt.
 
     `POST /gradio_api/call/NAME` takes arguments by position, and Gradio wants all of them there; for fewer it
     answers without a reason and writes what it got, a user's text, into the log. Clients and `call/v2` fill

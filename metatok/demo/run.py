@@ -21,6 +21,10 @@ DEFAULT_TOKENIZER = "mistral:tekken"
 DEFAULT_METHOD: Method = "inline"
 DEFAULT_META_TOKENS = 512
 
+COMPRESSING: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "compress"}
+"""How Gradio queues what compresses: two at a time, however it was asked for. Four took longer on two cores, where they
+wait for the interpreter; see docs/LOG.md."""
+
 MAX_BYTES = 5_000_000
 """The longest text that is taken, in bytes of UTF-8: about 1.5 million tokens, compressed in seconds."""
 
