@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,13 @@ import pytest
 pytest.importorskip("gradio")
 
 import gradio as gr
+import httpx
+from gradio import state_holder
 from gradio.state_holder import SessionState
 
 from metatok.demo.endpoints import offer
-from metatok.demo.sessions import Session
+from metatok.demo.page import Page
+from metatok.demo.sessions import SPARED, Session, forget_finished
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,6 +66,64 @@ def test_what_an_endpoint_got_and_returned_is_not_kept(blocks: gr.Blocks) -> Non
     session._update_value_in_config(result._id, [7] * 7)
     assert session.config_values == {}
     assert result._id in session
+
+
+@pytest.fixture
+def small_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_holder, "SessionState", Session)
+
+
+@pytest.mark.usefixtures("small_sessions")
+def test_sessions_that_wait_for_nothing_are_forgotten_and_no_others() -> None:
+    with Page() as page:
+        state = gr.State([1])
+    server, _, _ = page.launch(prevent_thread_lock=True, quiet=True)
+    queue, sessions = page._queue, server.state_holder
+
+    def join(name: str, *waiting: str, message: bool = False) -> None:
+        queue.pending_messages_per_session[name] = asyncio.Queue()
+        queue.pending_event_ids_session[name] = set(waiting)
+        if message:
+            queue.pending_messages_per_session[name].put_nowait("a message")
+        sessions[name]
+
+    try:
+        join("waits", "event")
+        join("has a message", message=True)
+        join("stores")
+        sessions["stores"][state._id] = [2]
+        done = [f"done {i}" for i in range(SPARED + 5)]
+        for name in done:
+            join(name)
+        forget_finished(page)
+        left = {"waits", "has a message", *done[5:]}
+        assert set(queue.pending_messages_per_session) == set(queue.pending_event_ids_session) == left
+        assert set(sessions.session_data) == set(sessions.time_last_used) == left | {"stores"}
+        assert sessions["stores"][state._id] == [2]
+    finally:
+        page.close()
+
+
+@pytest.mark.usefixtures("small_sessions")
+def test_calls_over_http_leave_nothing_behind() -> None:
+    """More calls than are spared, one after the other, and one that waits all that time for its answer."""
+    with Page() as page:
+        offer(double)
+    page.launch(prevent_thread_lock=True, quiet=True)
+    try:
+        with httpx.Client(base_url=page.local_url, trust_env=False) as http:
+            for i in range(2 * SPARED + 10):
+                event = http.post("gradio_api/call/double", json={"data": [i]}).json()["event_id"]
+                assert f"data: [{2 * i}]" in http.get(f"gradio_api/call/double/{event}").text
+        assert len(page._queue.pending_messages_per_session) <= 2 * SPARED
+        assert len(page._queue.pending_event_ids_session) <= 2 * SPARED
+        assert len(page.state_holder.session_data) <= 2 * SPARED
+    finally:
+        page.close()
+
+
+def double(n: int) -> int:
+    return 2 * n
 
 
 def test_the_apps_sessions_are_of_this_kind() -> None:

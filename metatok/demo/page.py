@@ -8,6 +8,8 @@ import gradio as gr
 from gradio.components.api_component import Api
 from gradio.exceptions import InvalidPathError
 
+from metatok.demo.sessions import SPARED, forget_finished
+
 SETTLED = "() => new Promise((done) => setTimeout(() => done([]), 100))"
 """Runs in the browser before what reads the page after a change. Gradio tells that a State has changed before the
 components that changed with it have their new values, and that a tab was chosen before the tabs are drawn again."""
@@ -24,6 +26,8 @@ class Page(gr.Blocks):
     defaults in by themselves. An input that poses as an upload but names a file of the server's is refused by Gradio,
     with a traceback in the log; here with a sentence.
     """
+
+    calls = 0  # of endpoints, so far
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         missing = block_fn.inputs[len(inputs) :]
@@ -47,6 +51,9 @@ class Page(gr.Blocks):
         function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
         if _is_endpoint(function):
             options["root_path"] = None  # what the addresses of files would be completed with
+            self.calls += 1
+            if self.calls % SPARED == 0:
+                forget_finished(self)
         result: dict[str, Any] = await super().process_api(block_fn, *arguments, **options)
         return result
 

@@ -5,6 +5,10 @@ call over plain HTTP is a session of its own, so that under load this takes more
 that serves everybody, and memory that is held for thousands of sessions (`python -m benchmarks.load`). A session here
 keeps what changed in it, and makes the whole list when somebody asks for such a link. What an endpoint got and
 returned is not kept at all: no page shows it, and some 250 kB for each call were a gigabyte after five minutes of load.
+
+A session also has a queue of messages, which Gradio keeps when all of them are delivered. It keeps 2,000 such queues
+and drops the oldest, so that under load whoever waited longest for an answer lost the connection. `forget_finished`
+drops those that are done with.
 """
 
 from __future__ import annotations
@@ -18,6 +22,9 @@ from gradio.components.api_component import Api
 
 KEPT = 5_000
 """How many sessions are remembered, the latest used; some 11 kB each where nothing was stored in them."""
+
+SPARED = 100
+"""How many sessions that wait for nothing keep their queues: the latest, whose last message may be on its way."""
 
 
 class Session(state_holder.SessionState):
@@ -37,6 +44,28 @@ class Session(state_holder.SessionState):
             if key in self._page.blocks and key not in self.config_values:
                 self.config_values[key] = self.blocks_config.config_for_block(key, [], block)
         return super().components
+
+
+def forget_finished(page: Any) -> None:
+    """Drop what Gradio holds of sessions that wait for nothing, but for the latest `SPARED` of them.
+
+    A session in which something is stored, as in that of an open page, stays; it loses its empty queue of messages
+    only, and gets a new one with its next event. To be called in the thread of the event loop.
+
+    Args:
+        page: the running `gradio.Blocks`.
+    """
+    queue, sessions = page._queue, page.state_holder
+    messages, events = queue.pending_messages_per_session, queue.pending_event_ids_session
+    finished = [name for name, ids in events.items() if not ids and (name not in messages or messages[name].empty())]
+    for name in finished[:-SPARED]:
+        del events[name]
+        messages.pop(name, None)
+        with sessions.lock:
+            session = sessions.session_data.get(name)
+            if session is not None and not session.state_data and not session.config_values:
+                del sessions.session_data[name]
+                sessions.time_last_used.pop(name, None)
 
 
 def use_small_sessions() -> None:
