@@ -25,7 +25,7 @@ from metatok.reader.bpe import (
     train_bpe,
 )
 from metatok.reader.config import Config, DataConfig, from_dict, load_config
-from metatok.reader.data import Example, check_emphasis, cut, make_example, pack, pool_of_batches, renaming, word_ids
+from metatok.reader.data import Example, check_names, cut, make_example, pack, pool_of_batches, renaming, word_ids
 from metatok.tasks.base import get, samples
 
 TREE = get("tree")
@@ -223,6 +223,8 @@ def test_what_is_emphasised_weighs_more(tokenizer: MetaTokenizer) -> None:
 
 
 def test_emphasis_on_what_no_task_has_is_refused() -> None:
-    check_emphasis([TREE], DataConfig(emphasis={"children": 2.0, "ls": 2.0}))
+    check_names([TREE], DataConfig(emphasis={"children": 2.0, "ls": 2.0}))
     with pytest.raises(ValueError, match="emphasis on 'childs', which no task of this run has; there are parent, "):
-        check_emphasis([TREE], DataConfig(emphasis={"childs": 2.0}))
+        check_names([TREE], DataConfig(emphasis={"childs": 2.0}))
+    with pytest.raises(ValueError, match="'repo', which this run has not; it has tree"):
+        check_names([TREE], DataConfig(task_weights={"repo": 0.5}))

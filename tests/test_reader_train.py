@@ -161,6 +161,18 @@ def test_a_run_starts_from_an_exported_reader(trained: Run, tmp_path: Path) -> N
     assert run.tokens == 0
     assert run.step() < 4.0  # a fresh model begins above 6
 
+    deeper = asdict(CONFIG) | values | {"model": asdict(CONFIG.model) | {"layers": 3}, "new_layers": [1]}
+    grown = Run(from_dict(deeper), tmp_path / "grown")
+    batch = grown.supply.next(1.0)
+    with torch.no_grad():
+        before, after = (
+            r.model.at(batch, torch.float32)
+            for r in (Run(from_dict(asdict(CONFIG) | values), tmp_path / "same"), grown)
+        )
+    assert torch.allclose(before, after, atol=1e-4)
+    grown.step()
+    assert grown.model.blocks[1].mlp.down_proj.weight.abs().max() > 0  # and the new layer learns
+
     wider = asdict(CONFIG) | values | {"model": {"layers": 2, "width": 128, "heads": 4, "inner": 128}}
     with pytest.raises(ValueError, match=r"another shape: .* is \(.*64.*\) there and \(.*128.*\) here"):
         Run(from_dict(wider), tmp_path / "wider")
@@ -200,12 +212,13 @@ def test_several_processes_train_one_model(tmp_path: Path, tokenizer_folder: Pat
         Run(from_dict(values), tmp_path / "run")
 
 
-def test_muon_is_torchs(tokenizer_folder: Path) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_muon_is_torchs(dtype: torch.dtype) -> None:
     """Ten steps of ours and of `torch.optim.Muon`, which iterates in bfloat16, are as near as bfloat16 allows."""
     torch.manual_seed(0)
     starts = [torch.randn(24, 24), torch.randn(16, 40), torch.randn(40, 16), torch.randn(24, 24)]
     ours, theirs = ([torch.nn.Parameter(s.clone()) for s in starts] for _ in range(2))
-    a = Muon(ours, lr=0.01, weight_decay=0.05)
+    a = Muon(ours, lr=0.01, weight_decay=0.05, dtype=dtype)
     b = torch.optim.Muon(theirs, lr=0.01, weight_decay=0.05, adjust_lr_fn="match_rms_adamw")
     for _ in range(10):
         for p, q in zip(ours, theirs, strict=True):

@@ -28,6 +28,7 @@ class DataConfig:
     """What the reader is trained on."""
 
     tasks: tuple[str, ...] = ("tree",)
+    task_weights: dict[str, float] = field(default_factory=dict)  # how often prompts are of a task, 1 for most
     compressed_share: float = 0.65  # of the examples; half of them `ltsc`, half `inline`
     expand_share: float = 0.15  # of the examples, all of them compressed
     renamed_share: float = 0.5  # of the examples, whose words are exchanged for any others of the vocabulary
@@ -65,6 +66,7 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     start_from: str = ""  # folder of an exported reader to go on from; empty: from nothing
+    new_layers: tuple[int, ...] = ()  # of [model] that this reader lacks; they write nothing at first
     compile: bool = True
     threads: int = 1
     workers: int = 0  # processes that make examples beside the training; 0: it makes them itself

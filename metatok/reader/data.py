@@ -40,10 +40,13 @@ FIXED = "parent children depth path of is inside none yes no entry member dn"  #
 BETWEEN = (", ", " < ")  # what stands between the names of an answer
 
 
-def check_emphasis(tasks: Sequence[Task], config: DataConfig) -> None:
+def check_names(tasks: Sequence[Task], config: DataConfig) -> None:
     """Raises:
-    ValueError: `emphasis` names what these tasks do not have.
+    ValueError: `emphasis` or `task_weights` names what this run does not have.
     """
+    for name in config.task_weights:
+        if name not in config.tasks:
+            raise ValueError(f"a weight for task {name!r}, which this run has not; it has {', '.join(config.tasks)}")
     known = [word for task in tasks for word in (*task.kinds, *task.serializations)]
     for name in config.emphasis:
         if name not in known:
@@ -236,9 +239,10 @@ def pool_of_batches(
         size: how large prompts get, see `metatok.tasks.base.Task.draw`.
     """
     examples = []
+    weights = [config.task_weights.get(task.name, 1.0) for task in tasks]
     for i in range(POOL):
         rng = random.Random(f"train/{seed}/{number}/{i}")
-        task = rng.choice(tasks)
+        (task,) = rng.choices(tasks, weights)
         compressed = rng.random() < config.compressed_share
         form: Method | None = rng.choice(("ltsc", "inline")) if compressed else None
         expand = compressed and rng.random() < config.expand_share / config.compressed_share

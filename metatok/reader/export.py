@@ -76,17 +76,32 @@ def load_phrases(folder: Path, width: int) -> PhraseEmbedding:
     return phrases.eval()
 
 
-def load_exported(model: LeanLlama, folder: Path) -> None:
+def load_exported(model: LeanLlama, folder: Path, new_layers: Sequence[int] = ()) -> None:
     """Fill a model with the weights of an exported reader, to train it on.
+
+    Args:
+        new_layers: indices of the model's layers that the reader lacks. They keep their random weights but write
+            nothing, so the model says what the reader says until it is trained.
 
     Raises:
         ValueError: the reader has another shape.
     """
     from safetensors.torch import load_file
 
+    kept = [str(i) for i in range(model.config.layers) if i not in new_layers]
+
+    def renumbered(name: str) -> str:
+        head, dot, rest = name.removeprefix("layers.").partition(".")
+        return f"layers.{kept[int(head)]}{dot}{rest}" if name.startswith("layers.") and int(head) < len(kept) else name
+
     weights: dict[str, torch.Tensor] = {}
     for file in sorted(folder.glob("model*.safetensors")):
-        weights |= {k.removeprefix("model."): v.float() for k, v in load_file(file).items() if k != "lm_head.weight"}
+        stored = {k.removeprefix("model."): v.float() for k, v in load_file(file).items() if k != "lm_head.weight"}
+        weights |= {renumbered(k): v for k, v in stored.items()}
+    for i in new_layers:
+        new = {f"layers.{i}.{k}": v for k, v in model.blocks[i].state_dict().items()}
+        quiet = (f"layers.{i}.self_attn.o_proj", f"layers.{i}.mlp.down_proj")
+        weights |= {k: torch.zeros_like(v) if k.startswith(quiet) else v for k, v in new.items()}
     weights |= {f"phrases.{k}": v.float() for k, v in load_file(folder / PHRASE_FILE).items()}
     own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     there = {name: tuple(value.shape) for name, value in weights.items()}

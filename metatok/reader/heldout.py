@@ -40,6 +40,8 @@ def held_out(
 ) -> list[Item]:
     """Prompts as large as training's largest, none of which it draws, every other one of unseen names, in every form.
 
+    Those that are too long for training (`longest`) when raw are left out here as well.
+
     Args:
         prompts: how many of each task.
     """
@@ -50,7 +52,10 @@ def held_out(
             drawn = task.draw(rng, size=config.largest, questions=5, seen=i % 2 == 0)
             for form in FORMS:
                 rng = random.Random(f"held-out/{seed}/{i}/{form}")
-                items.append(Item(form, drawn, make_example(tokenizer, drawn, config, rng, form)))
+                example = make_example(tokenizer, drawn, config, rng, form)
+                if form is None and len(example.ids) > config.longest:
+                    break
+                items.append(Item(form, drawn, example))
     return sorted(items, key=lambda item: len(item.example.ids))
 
 

