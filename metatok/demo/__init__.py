@@ -118,9 +118,11 @@ def launch(server_name: str | None = None, server_port: int | None = None, *, pa
     """
     port = server_port if server_port is not None else _port_from_environment()
     page = build() if page is None else page
+    from metatok.demo import memory, sessions, theme
+
     sys.setswitchinterval(SWITCH_SECONDS)
+    memory.give_back_large()
     metatok.warm_up()  # the first visitor shall not wait for compilers
-    from metatok.demo import sessions, theme
 
     settings = {
         "theme": theme.theme(),
