@@ -198,7 +198,8 @@ def _parts(keep: Any, length: int) -> list[tuple[int, int]]:
         if not isinstance(part, Sequence) or len(part) != 2 or not all(type(at) is int for at in part):
             raise Refused("Each part to keep raw must be [start, stop], two whole numbers that count characters.")
         if not 0 <= part[0] <= part[1] <= length:
-            raise Refused(f"The part to keep raw [{part[0]}, {part[1]}] is not inside the text of {length} characters.")
+            size = "1 character" if length == 1 else f"{length:,} characters"
+            raise Refused(f"The part to keep raw [{part[0]}, {part[1]}] is not inside the text of {size}.")
     return [(start, stop) for start, stop in keep]
 
 
