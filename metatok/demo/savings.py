@@ -6,6 +6,7 @@ and `metatok.views.cost_charts`; the measurement is `prefill.py`.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ from metatok.demo import savings_form as form
 from metatok.demo.answers import notice_html
 from metatok.demo.cards import BUG, message_html
 from metatok.demo.explore import DEFAULT_ARCHITECTURE, Explore
+from metatok.demo.page import SETTLED
 from metatok.demo.prefill import measure
 from metatok.demo.run import Refused
 from metatok.demo.savings_cards import flops_html, kv_html, money_html
@@ -151,34 +153,29 @@ def savings_part(explore: Explore) -> None:
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     latest = {**quiet, "trigger_mode": "always_last"}
     shape = [before, after, architecture]
+    paid = [before, after, *price, cache, uses, share]
 
-    def change(components: list[Any]) -> list[Any]:
+    def change(*components: Any) -> list[Any]:
         return [component.change for component in components]
 
     own = [field.input for field in fields]
-    gr.on(
-        [*change(shape), *own, causal.input],
-        _guarded(_compute, 3),
-        [*shape, causal, *fields],
-        [message, flops, parts, curve],
-        **latest,
-    )
-    gr.on(
-        [*change([*shape, dtype, batch]), *own],
-        _guarded(_memory, 1),
-        [*shape, dtype, batch, *fields],
-        [kv_message, kv],
-        **latest,
-    )
-    paid = [before, after, *price, cache, uses, share]
-    gr.on(change(paid), _guarded(_bill, 2), paid, [money_message, money, money_plot], **latest)
+    # The lengths change together, and by themselves with every prompt: they count when a person types one.
+    typed = [before.input, after.input]
+    computing = _guarded(_compute, 3), [*shape, causal, *fields], [message, flops, parts, curve]
+    filling = _guarded(_memory, 1), [*shape, dtype, batch, *fields], [kv_message, kv]
+    billing = _guarded(_bill, 2), paid, [money_message, money, money_plot]
+    gr.on([*typed, *change(architecture), *own, causal.input], *computing, **latest)
+    gr.on([*typed, *change(architecture, dtype, batch), *own], *filling, **latest)
+    gr.on([*typed, *change(*paid[2:])], *billing, **latest)
 
     # A number that is changed makes the model one's own; a preset fills the numbers in.
     gr.on(own, lambda: form.OWN, None, architecture, **quiet)
     architecture.change(_fill, architecture, fields, **quiet)
     explore.architecture.change(lambda name: name, explore.architecture, architecture, **quiet)
 
-    gr.on([explore.numbers.change, take.click], _take, explore.numbers, [before, after], **quiet)
+    settled = gr.on([explore.numbers.change, take.click], None, None, None, js=SETTLED, **quiet)
+    taken = settled.then(_take, explore.numbers, [before, after], **latest)
+    taken.then(*_at_once(computing, filling, billing), **latest)
     measuring = button.click(
         measure,
         [explore.text, explore.method],
@@ -232,6 +229,16 @@ def _guarded(shown: Callable[..., list[Any]], outputs: int) -> Callable[..., lis
             return [message_html(BUG), *[gr.skip()] * outputs]
 
     return answer
+
+
+def _at_once(*events: tuple[Callable[..., list[Any]], list[Any], list[Any]]) -> tuple[Any, list[Any], list[Any]]:
+    """One event, as function, inputs and outputs, that does what several do, in one call instead of several."""
+
+    def all_of_them(*inputs: Any) -> list[Any]:
+        waiting = iter(inputs)
+        return [value for shown, own, _ in events for value in shown(*itertools.islice(waiting, len(own)))]
+
+    return all_of_them, [x for _, own, _ in events for x in own], [x for _, _, own in events for x in own]
 
 
 def _fill(choice: str) -> list[Any]:
