@@ -54,7 +54,7 @@ class Calls:
         if self.seconds:
             for name, share in (("p50", 50), ("p95", 95), ("p99", 99), ("max", 100)):
                 found[f"{name}_s"] = round(float(np.percentile(self.seconds, share)), 3)
-        return found | {"first_errors": self.errors[:5]}
+        return found | ({"first_errors": self.errors[:5]} if self.errors else {})
 
 
 def main() -> int:
@@ -74,11 +74,23 @@ def main() -> int:
     settings = {name: value for name, value in vars(options).items() if name != "output"}
     command = "python -m benchmarks.load " + " ".join(f"--{k.replace('_', '-')} {v:g}" for k, v in settings.items())
     results = {"command": command, **circumstances(PACKAGES), "load_average_before": round(busy, 2)}
-    results |= {"settings": settings | {"tokens": TOKENS}, **found}
+    results |= described(settings) | {"settings": settings | {"tokens": TOKENS}, **found}
     results["aims"] = aims(results)
     print(json.dumps(results, indent=1))
     options.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     return 0 if all(results["aims"].values()) else 1
+
+
+def described(settings: dict[str, Any]) -> dict[str, str]:
+    """What the page says about these figures."""
+    return {
+        "title": "The app under load",
+        "what": f"{settings['compress']:g} clients that compress {TOKENS[0]:,} to {TOKENS[1]:,} tokens each time and "
+        f"{settings['ask']:g} that ask the reader, all without a pause, on the machine that serves the app; after "
+        f"{settings['warm_up']:g} seconds of warm-up. Seconds are from a call until its whole answer is there.",
+        "sample": f"one run of {settings['seconds']:g} seconds",
+        "interval": "none: a single run",
+    }
 
 
 def texts(seed: int) -> list[Body]:

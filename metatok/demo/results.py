@@ -27,6 +27,7 @@ EXPECTED = {
     "engine.json": "python -m benchmarks.engine",
     "tasks.json": "python -m benchmarks.tasks",
     "load.json": "python -m benchmarks.load",
+    "startup.json": "python -m benchmarks.startup",
 }
 """The files that are looked for, in the order of the page, and what writes each."""
 
@@ -45,7 +46,16 @@ ENGINE_TITLES = {
     "effort": "Looking longer",
 }
 NO_INTERVAL = "none: times are the least of several runs, and savings are counted, not sampled"
-FACTS = ("command", "date", "machine", "python", "metatok", "versions", "what")  # not figures: said apart, or left out
+FACTS = (
+    "command",
+    "date",
+    "machine",
+    "python",
+    "metatok",
+    "versions",
+    "what",
+    "settings",
+)  # not figures: said apart, or left out
 
 
 @dataclass(frozen=True)
