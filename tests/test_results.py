@@ -98,12 +98,29 @@ def test_broken_files_get_a_sentence_and_the_others_are_shown(tmp_path: Path, co
 def test_files_of_other_forms_are_shown_as_they_are(tmp_path: Path) -> None:
     data = {"command": "make load", "date": "2026-01-02", "machine": "m", "clients": 50, "n": 9, "errors": 0}
     data |= {"compress": {"p95_s": 1.25}, "minutes": [{"minute": 1, "memory_mb": 900.5}], HOSTILE: {"a": {HOSTILE: 1}}}
+    data |= {
+        "painted_s": {"20000": {"median": 0.3}, "more_than_it": {"median": 0.9}},
+        "aims": {"fast": True, "small": False},
+    }
     (tmp_path / "load.json").write_text(json.dumps(data))
     (tmp_path / "mine.json").write_text('{"figure": 12345}')
     html = shown(tmp_path)
-    for what in ("make load", "2026-01-02", ">50<", ">1.25<", ">900.5<", "p95 s", "memory mb"):
+    for what in (
+        "make load",
+        "2026-01-02",
+        ">50<",
+        ">1.25<",
+        ">900.5<",
+        "p95 s",
+        "memory mb",
+        ">20,000<",
+        ">more than it<",
+        ">fast<",
+    ):
         assert what in html["load"]
     assert "<img" not in html["load"]
+    assert ">yes<" in html["load"]
+    assert ">no<" in html["load"]
     assert ">12,345<" in html["mine"]
     assert html["mine"].count("not in the file") == 4
 

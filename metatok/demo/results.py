@@ -183,7 +183,10 @@ def plain_section(name: str, data: Any) -> Iterator[Section]:
         if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
             tables += _labelled(key, rows_html(value, key))
         elif isinstance(value, Mapping) and value and all(isinstance(row, Mapping) for row in value.values()):
-            tables += _labelled(key, rows_html([{key: part} | dict(row) for part, row in value.items()], key))
+            tables += _labelled(key, rows_html([{key: _label(part)} | dict(row) for part, row in value.items()], key))
+        elif isinstance(value, Mapping) and value and all(isinstance(part, bool) for part in value.values()):
+            rows = [[_label(part), cell(holds)] for part, holds in value.items()]
+            tables += _labelled(key, table_html([key.replace("_", " "), "holds"], rows, key))
         elif isinstance(value, Mapping):
             tables += _labelled(key, rows_html([value], key))
         else:
@@ -243,6 +246,11 @@ def _written(file: str) -> str:
 
 def _heading(title: str) -> str:
     return f"<h2>{escape(title)}</h2>"
+
+
+def _label(key: str) -> str:
+    """A key as people read it: page_s is "page s", and 20000 is "20,000"."""
+    return f"{int(key):,}" if key.isdecimal() and len(key) < 20 else key.replace("_", " ")
 
 
 def _labelled(key: str, table: str) -> str:
