@@ -104,6 +104,15 @@ def test_mistakes_are_said_and_the_text_stays(explore: Open, tmp_path: Path) -> 
     expect(page.locator("#compare-message [role=alert]")).to_contain_text("12.0 MB unpacked, and 5 MB is the most")
 
 
+# Keeps everything that the status says.
+SAID = """() => {
+  const status = document.querySelector('#compare-status');
+  window.said = [];
+  new MutationObserver(() => window.said.push(status.innerText.trim())).observe(
+    status, { childList: true, characterData: true, subtree: true });
+}"""
+
+
 def test_take_the_text_of_explore_and_stop(explore: Open) -> None:
     page = open_compare(explore)
     page.fill("#compare-text textarea", "")
@@ -112,7 +121,9 @@ def test_take_the_text_of_explore_and_stop(explore: Open) -> None:
     page.wait_for_function("(text) => document.querySelector('#compare-text textarea').value === text", arg=text)
     page.click("#compare-button")
     expect(page.locator("#compare-status")).to_contain_text(" of 50: ")
+    page.evaluate(SAID)
     page.click("#compare-stop")
     expect(page.locator("#compare-status")).to_contain_text("Stopped")
+    assert "Stopping …" in page.evaluate("window.said")  # at once; what runs ends in its own time
     choose(page, "efforts", "fast")
     compare(page)  # and it can be asked again
