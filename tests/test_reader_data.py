@@ -228,3 +228,5 @@ def test_emphasis_on_what_no_task_has_is_refused() -> None:
         check_names([TREE], DataConfig(emphasis={"childs": 2.0}))
     with pytest.raises(ValueError, match="'repo', which this run has not; it has tree"):
         check_names([TREE], DataConfig(task_weights={"repo": 0.5}))
+    with pytest.raises(ValueError, match="must not be negative"):
+        check_names([TREE], DataConfig(task_weights={"tree": 0.0}))

@@ -9,7 +9,7 @@ import random
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -170,9 +170,16 @@ def test_a_run_starts_from_an_exported_reader(trained: Run, tmp_path: Path) -> N
             for r in (Run(from_dict(asdict(CONFIG) | values), tmp_path / "same"), grown)
         )
     assert torch.allclose(before, after, atol=1e-4)
-    grown.step()
+    assert grown.step() < 4.0
     assert grown.model.blocks[1].mlp.down_proj.weight.abs().max() > 0  # and the new layer learns
 
+    missing = asdict(CONFIG) | values | {"new_layers": [1]}  # the model has no room for one more
+    with pytest.raises(ValueError, match="another shape"):
+        Run(from_dict(missing), tmp_path / "missing")
+    with pytest.raises(ValueError, match=r"new_layers holds 9, and the model's layers are 0 … 2"):
+        Run(from_dict(deeper | {"new_layers": [9]}), tmp_path / "ninth")
+    with pytest.raises(ValueError, match="there is no start_from"):
+        Run(from_dict(deeper | {"start_from": ""}), tmp_path / "nothing")
     wider = asdict(CONFIG) | values | {"model": {"layers": 2, "width": 128, "heads": 4, "inner": 128}}
     with pytest.raises(ValueError, match=r"another shape: .* is \(.*64.*\) there and \(.*128.*\) here"):
         Run(from_dict(wider), tmp_path / "wider")
@@ -294,6 +301,11 @@ def test_an_exported_reader_loads_without_us(trained: Run, tmp_path: Path) -> No
 def test_the_learning_of_a_held_out_prompt_is_fair(trained: Run) -> None:
     """Raw and compressed forms of a prompt have the same questions, and none of the prompts is a training prompt."""
     items = held_out([get("tree")], trained.tokenizer, CONFIG.data, prompts=4)
+    lengths = sorted(len(item.example.ids) for item in items if item.form is None)
+    shorter = replace(CONFIG.data, longest=lengths[1])  # the two longest are left out, in every form
+    fewer = held_out([get("tree")], trained.tokenizer, shorter, prompts=4)
+    assert len(fewer) == len(items) // 2
+    assert {item.samples[0].prompt for item in fewer} < {item.samples[0].prompt for item in items}
     by_prompt: dict[str, list[list[str]]] = {}
     for item in items:
         by_prompt.setdefault(item.samples[0].prompt, []).append([s.question for s in item.samples])

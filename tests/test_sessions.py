@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,7 @@ from gradio.state_holder import SessionState
 
 from metatok.demo.endpoints import offer
 from metatok.demo.page import Page
-from metatok.demo.sessions import SPARED, Session, forget_finished
+from metatok.demo.sessions import EVERY, SPARED, Session, forget_finished
 
 ROOT = Path(__file__).parents[1]
 
@@ -92,33 +95,59 @@ def test_sessions_that_wait_for_nothing_are_forgotten_and_no_others() -> None:
         join("has a message", message=True)
         join("stores")
         sessions["stores"][state._id] = [2]
+        join("has gone", "ended event")
+        del queue.pending_messages_per_session["has gone"]
         done = [f"done {i}" for i in range(SPARED + 5)]
         for name in done:
             join(name)
         forget_finished(page)
-        left = {"waits", "has a message", *done[5:]}
+        left = {"waits", "has a message", "stores", *done[5:]}
         assert set(queue.pending_messages_per_session) == set(queue.pending_event_ids_session) == left
-        assert set(sessions.session_data) == set(sessions.time_last_used) == left | {"stores"}
+        assert set(sessions.session_data) == set(sessions.time_last_used) == left
         assert sessions["stores"][state._id] == [2]
     finally:
         page.close()
 
 
 @pytest.mark.usefixtures("small_sessions")
-def test_calls_over_http_leave_nothing_behind() -> None:
-    """More calls than are spared, one after the other, and one that waits all that time for its answer."""
+def test_many_calls_leave_nothing_behind_and_one_that_waits_meanwhile_is_answered() -> None:
+    """Gradio drops the oldest of 2,000 queues of messages, here of 250, whoever waits for them."""
+    go_on = threading.Event()
+
+    def wait() -> str:
+        go_on.wait(60)
+        return "at last"
+
     with Page() as page:
         offer(double)
+        offer(wait)
     page.launch(prevent_thread_lock=True, quiet=True)
+    queue = page._queue
+    queue.pending_messages_per_session.max_size = most = 2 * SPARED + 50
     try:
-        with httpx.Client(base_url=page.local_url, trust_env=False) as http:
-            for i in range(2 * SPARED + 10):
-                event = http.post("gradio_api/call/double", json={"data": [i]}).json()["event_id"]
-                assert f"data: [{2 * i}]" in http.get(f"gradio_api/call/double/{event}").text
-        assert len(page._queue.pending_messages_per_session) <= 2 * SPARED
-        assert len(page._queue.pending_event_ids_session) <= 2 * SPARED
-        assert len(page.state_holder.session_data) <= 2 * SPARED
+        with httpx.Client(base_url=page.local_url, trust_env=False, timeout=60) as http:
+
+            def call(name: str, *inputs: int) -> str:
+                event = http.post(f"gradio_api/call/{name}", json={"data": inputs}).json()["event_id"]
+                return http.get(f"gradio_api/call/{name}/{event}").text
+
+            with ThreadPoolExecutor(1) as threads:
+                waiting = threads.submit(call, "wait")
+                while not queue.event_ids_to_events:
+                    time.sleep(0.01)
+                for i in range(most + 50):
+                    assert f"data: [{2 * i}]" in call("double", i)
+                assert not waiting.done()
+                go_on.set()
+                assert "at last" in waiting.result()
+        for kept in (
+            queue.pending_messages_per_session,
+            queue.pending_event_ids_session,
+            page.state_holder.session_data,
+        ):
+            assert len(kept) <= SPARED + EVERY + 1
     finally:
+        go_on.set()
         page.close()
 
 

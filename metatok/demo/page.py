@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.components.api_component import Api
 from gradio.exceptions import InvalidPathError
 
-from metatok.demo.sessions import SPARED, forget_finished
+from metatok.demo.sessions import EVERY, forget_finished
 
 SETTLED = """() => new Promise((done) => setTimeout(() => {
   const later = window.requestIdleCallback ?? ((go) => setTimeout(go, 200));
@@ -67,7 +67,7 @@ class Page(gr.Blocks):
         if _is_endpoint(function):
             options["root_path"] = None  # what the addresses of files would be completed with
             self.calls += 1
-            if self.calls % SPARED == 0:
+            if self.calls % EVERY == 0:
                 forget_finished(self)
         result: dict[str, Any] = await super().process_api(block_fn, *arguments, **options)
         return result

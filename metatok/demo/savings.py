@@ -173,9 +173,10 @@ def savings_part(explore: Explore) -> None:
     architecture.change(_fill, architecture, fields, **quiet)
     explore.architecture.change(lambda name: name, explore.architecture, architecture, **quiet)
 
-    settled = gr.on([explore.numbers.change, take.click], None, None, None, js=SETTLED, **quiet)
-    taken = settled.then(_take, explore.numbers, [before, after], **latest)
-    taken.then(*_at_once(computing, filling, billing), **latest)
+    settled = explore.numbers.change(None, None, None, js=SETTLED, **quiet)
+    for taking in (settled.then, take.click):
+        taken = taking(_take, explore.numbers, [before, after], **latest)
+        taken.then(*_at_once(computing, filling, billing), **latest)
     measuring = button.click(
         measure,
         [explore.text, explore.method],

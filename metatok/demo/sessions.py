@@ -24,7 +24,10 @@ KEPT = 5_000
 """How many sessions are remembered, the latest used; some 11 kB each where nothing was stored in them."""
 
 SPARED = 100
-"""How many sessions that wait for nothing keep their queues: the latest, whose last message may be on its way."""
+"""How many sessions that wait for nothing keep their queues: those that came last, which may be about to listen."""
+
+EVERY = 100
+"""How many calls of endpoints lie between two times of forgetting."""
 
 
 class Session(state_holder.SessionState):
@@ -47,25 +50,36 @@ class Session(state_holder.SessionState):
 
 
 def forget_finished(page: Any) -> None:
-    """Drop what Gradio holds of sessions that wait for nothing, but for the latest `SPARED` of them.
+    """Drop what Gradio holds of sessions that wait for nothing, but for the `SPARED` that came last.
 
-    A session in which something is stored, as in that of an open page, stays; it loses its empty queue of messages
-    only, and gets a new one with its next event. To be called in the thread of the event loop.
+    A session in which something is stored is that of an open page, and stays as it is: its browser may listen to the
+    queue for what comes next. To be called in the thread of the event loop.
 
     Args:
         page: the running `gradio.Blocks`.
     """
     queue, sessions = page._queue, page.state_holder
-    messages, events = queue.pending_messages_per_session, queue.pending_event_ids_session
-    finished = [name for name, ids in events.items() if not ids and (name not in messages or messages[name].empty())]
+    events = queue.pending_event_ids_session
+    finished = [name for name, ids in events.items() if _is_over(queue, name, ids) and not _stores(sessions, name)]
     for name in finished[:-SPARED]:
         del events[name]
-        messages.pop(name, None)
+        queue.pending_messages_per_session.pop(name, None)
         with sessions.lock:
-            session = sessions.session_data.get(name)
-            if session is not None and not session.state_data and not session.config_values:
-                del sessions.session_data[name]
-                sessions.time_last_used.pop(name, None)
+            sessions.session_data.pop(name, None)
+            sessions.time_last_used.pop(name, None)
+
+
+def _is_over(queue: Any, name: str, ids: set[str]) -> bool:
+    """Whether a session with these events waits for nothing."""
+    messages = queue.pending_messages_per_session.get(name)
+    if messages is None:  # its client has gone, and Gradio keeps the ids of what ran then
+        return not any(event in queue.event_ids_to_events for event in ids)
+    return not ids and messages.empty()
+
+
+def _stores(sessions: Any, name: str) -> bool:
+    session = sessions.session_data.get(name)
+    return session is not None and bool(session.state_data or session.config_values)
 
 
 def use_small_sessions() -> None:

@@ -42,11 +42,14 @@ BETWEEN = (", ", " < ")  # what stands between the names of an answer
 
 def check_names(tasks: Sequence[Task], config: DataConfig) -> None:
     """Raises:
-    ValueError: `emphasis` or `task_weights` names what this run does not have.
+    ValueError: `emphasis` or `task_weights` names what this run does not have, or no task is left.
     """
     for name in config.task_weights:
         if name not in config.tasks:
             raise ValueError(f"a weight for task {name!r}, which this run has not; it has {', '.join(config.tasks)}")
+    weights = [config.task_weights.get(name, 1.0) for name in config.tasks]
+    if min(weights, default=1.0) < 0 or sum(weights) <= 0:
+        raise ValueError("task_weights must not be negative, and one at least must be greater than 0")
     known = [word for task in tasks for word in (*task.kinds, *task.serializations)]
     for name in config.emphasis:
         if name not in known:

@@ -84,15 +84,22 @@ def load_exported(model: LeanLlama, folder: Path, new_layers: Sequence[int] = ()
             nothing, so the model says what the reader says until it is trained.
 
     Raises:
-        ValueError: the reader has another shape.
+        ValueError: the reader has another shape, or the model has no such new layer.
     """
     from safetensors.torch import load_file
 
-    kept = [str(i) for i in range(model.config.layers) if i not in new_layers]
+    for i in new_layers:
+        if not 0 <= i < model.config.layers:
+            raise ValueError(f"new_layers holds {i}, and the model's layers are 0 … {model.config.layers - 1}")
+    kept = [i for i in range(model.config.layers) if i not in new_layers]
 
     def renumbered(name: str) -> str:
-        head, dot, rest = name.removeprefix("layers.").partition(".")
-        return f"layers.{kept[int(head)]}{dot}{rest}" if name.startswith("layers.") and int(head) < len(kept) else name
+        if not name.startswith("layers."):
+            return name
+        number, _, rest = name.removeprefix("layers.").partition(".")
+        # One layer too many gets a number that the model does not have, which the check of the shape finds.
+        new = kept[int(number)] if int(number) < len(kept) else model.config.layers + int(number)
+        return f"layers.{new}.{rest}"
 
     weights: dict[str, torch.Tensor] = {}
     for file in sorted(folder.glob("model*.safetensors")):

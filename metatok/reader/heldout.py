@@ -22,7 +22,7 @@ from metatok.reader.model import LeanLlama
 from metatok.tasks.base import Sample, Task
 from metatok.tokenizer import MetaTokenizer
 
-FORMS: tuple[Method | None, ...] = (None, "ltsc", "inline")
+FORMS: tuple[Method | None, ...] = (None, "ltsc", "inline")  # raw first: its length decides
 BATCH_TOKENS = 4096
 
 
@@ -43,7 +43,7 @@ def held_out(
     Those that are too long for training (`longest`) when raw are left out here as well.
 
     Args:
-        prompts: how many of each task.
+        prompts: how many of each task at most.
     """
     items = []
     for task in tasks:

@@ -100,6 +100,8 @@ class Run:
         self.dtype = fast_dtype(self.device)
         self.model = LeanLlama(config.model, self.tokenizer.vocab_size + self.tokenizer.codec.n_added)
         initialise(self.model, torch.Generator().manual_seed(config.seed))
+        if config.new_layers and not config.start_from:
+            raise ValueError("new_layers are those that the reader in start_from lacks, and there is no start_from")
         if config.start_from:
             load_exported(self.model, Path(config.start_from), config.new_layers)
         self.model.to(self.device)
