@@ -123,13 +123,18 @@ def test_an_example_holds_prompt_questions_and_answers(tokenizer: MetaTokenizer,
 
 
 @pytest.mark.parametrize("form", ["ltsc", "inline"])
-def test_phrases_name_their_first_second_and_last_token(tokenizer: MetaTokenizer, form: Method) -> None:
+def test_phrases_name_their_tokens_and_their_tokens_name_them(tokenizer: MetaTokenizer, form: Method) -> None:
     e = example(tokenizer, form)
     codec = Codec(VOCAB_SIZE, META_TOKENS, form)
+    places, related, owners = e.phrases[:, 0], e.phrases[:, 1:-1], e.phrases[:, -1]
     metas = np.flatnonzero(e.ids >= codec.first_meta)
-    assert e.phrases[:, 0].tolist() == metas.tolist()
+    assert places[related[:, 0] >= 0].tolist() == metas.tolist()
     assert len(metas) > 5
-    assert e.phrases[:, 1:].max() < VOCAB_SIZE
+    assert related.max() < VOCAB_SIZE
+    assert set(owners) - {-1} == set(e.ids[metas])
+    if form == "ltsc":  # its dictionary stands in front, and a meta-token in front of its phrase
+        for at, owner in e.phrases[owners != -1][:, [0, -1]]:
+            assert e.ids[metas[metas < at][-1]] == owner
 
 
 def test_expand_asks_for_the_raw_prompt(tokenizer: MetaTokenizer) -> None:
@@ -145,7 +150,7 @@ def test_meta_tokens_are_drawn_at_random(tokenizer: MetaTokenizer) -> None:
     drawn = TREE.draw(random.Random(0))
     a, b = (make_example(tokenizer, drawn, DataConfig(), random.Random(seed), "ltsc") for seed in (1, 2))
     assert len(a.ids) == len(b.ids)
-    assert set(a.ids[a.phrases[:, 0]]) != set(b.ids[b.phrases[:, 0]])
+    assert set(a.phrases[:, -1]) != set(b.phrases[:, -1])
 
 
 def test_packing_loses_nothing(tokenizer: MetaTokenizer) -> None:
@@ -156,7 +161,7 @@ def test_packing_loses_nothing(tokenizer: MetaTokenizer) -> None:
         assert batch.ids.size <= 1024 or len(batch.ids) == 1
         assert (batch.ids[batch.segment == -1] == PAD).all()
         np.testing.assert_array_equal(batch.ids.flatten()[batch.where + 1], batch.target)
-        assert (batch.ids.flatten()[batch.phrases[:, 0]] > VOCAB_SIZE).all()
+        assert (batch.ids.flatten()[batch.phrases[batch.phrases[:, 1] >= 0, 0]] >= VOCAB_SIZE).all()
     assert sum(b.tokens for b in batches) == sum(len(e.ids) for e in examples)
 
 
@@ -191,12 +196,14 @@ def test_renaming_exchanges_words_and_nothing_else(tokenizer: MetaTokenizer) -> 
 
 
 def test_training_data_has_the_shares_it_should(tokenizer: MetaTokenizer) -> None:
-    config = DataConfig(batch_tokens=1)  # one example a batch
+    config = DataConfig(batch_tokens=1, ltsc_share=0.8)  # one example a batch
     batches = [b for n in range(2) for b in pool_of_batches([TREE], tokenizer, config, 1, n, size=0.5)]
     compressed = [len(b.phrases) > 0 for b in batches]
     expanded = [EXPAND in b.ids for b in batches]
     assert np.mean(compressed) == pytest.approx(config.compressed_share, abs=0.07)
     assert np.mean(expanded) == pytest.approx(config.expand_share, abs=0.05)
+    dictionaries = [VOCAB_SIZE in b.ids for b in batches]  # their first mark
+    assert np.mean(dictionaries) == pytest.approx(config.compressed_share * config.ltsc_share, abs=0.07)
 
 
 def test_config(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from metatok import Codec, MetaTokenizer  # noqa: E402
+from metatok.codec import Method  # noqa: E402
 from metatok.reader import model as lean  # noqa: E402
 from metatok.reader.bpe import save_tokenizer, texts, train_bpe  # noqa: E402
 from metatok.reader.config import DataConfig, ModelConfig  # noqa: E402
-from metatok.reader.data import PLACES, make_example, pack, phrase_rows  # noqa: E402
+from metatok.reader.data import PLACES, RELATED, make_example, pack, phrase_rows  # noqa: E402
 from metatok.reader.export import to_llama  # noqa: E402
 from metatok.reader.mimetic import LOOK_BACK, initialise  # noqa: E402
 from metatok.reader.model import LeanLlama  # noqa: E402
@@ -88,7 +89,7 @@ def test_export_is_the_same_model() -> None:
     llama = to_llama(model)
     assert type(llama).__name__ == "LlamaForCausalLM"
     ids = torch.randint(0, VOCABULARY, (2, 70), generator=torch.Generator().manual_seed(3))
-    phrases = torch.tensor([[3, 7, 8, 9, 4, 6, 5, 9], [75, 1, 2, -1, -1, 2, 1, -1]])
+    phrases = torch.tensor([[3, 7, 8, 9, 4, 6, 5, 9, -1], [75, 1, 2, -1, -1, 2, 1, -1, 11]])
     with torch.no_grad():
         torch.testing.assert_close(llama(ids).logits, model.logits(hidden(model, ids)), atol=1e-4, rtol=1e-4)
         embedded = model.embed(ids, phrases)
@@ -117,29 +118,36 @@ def test_a_question_sees_the_prompt_and_itself_only(tokenizer: MetaTokenizer) ->
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
 
 
-def test_phrases_are_added_where_meta_tokens_stand() -> None:
+@pytest.mark.parametrize("method", ["inline", "ltsc", "nested"])
+def test_embeddings_are_made_of_what_is_related(method: Method) -> None:
     model = fresh(ModelConfig(layers=2, width=64, heads=4, inner=96))
-    scales = dict(zip(PLACES, (0.5, 0.2, 0.3, 0.7, 0.11, 0.13, 0.17), strict=True))
+    scales = dict(zip(RELATED, (0.5, 0.2, 0.3, 0.7, 0.11, 0.13, 0.17, 0.23), strict=True))
     with torch.no_grad():
-        for place, scale in scales.items():
-            model.phrases.get_parameter(place).copy_(scale * torch.eye(64))
-    codec = Codec(100, 200, "inline")
-    compressed = codec.compress([*range(1, 9), 0, *range(1, 9), 9, *range(1, 9), 50, 51, 60, 50, 51, 61, 50, 51])
+        for name, scale in scales.items():
+            model.phrases.get_parameter(name).copy_(scale * torch.eye(64))
+    codec = Codec(100, 200, method)
+    long, short = [*range(1, 9)], [50, 51, 52]
+    compressed = codec.compress([*long, 0, *long, 9, *long, *short, 60, *short, 61, *short, 62, *short])
     rows = torch.from_numpy(phrase_rows(compressed))
     tensor = torch.from_numpy(compressed.ids.astype(np.int64))[None]
     with torch.no_grad():
         difference = (model.embed(tensor, rows) - model.embed(tensor, None))[0]
         table = model.embed_tokens.weight
-    changed = difference.abs().sum(-1) > 0
-    assert changed.nonzero()[:, 0].tolist() == rows[:, 0].tolist()
-    lengths = set()
-    for at, added in zip(rows[:, 0].tolist(), difference[changed], strict=True):
-        phrase = compressed.phrases[int(tensor[0, at])]
-        lengths.add(len(phrase))
-        there = {place: phrase[index : index + 1 or None] for place, index in PLACES.items()}
-        expected = sum(scales[place] * table[token[0]] for place, token in there.items() if token)
+    lengths, owned = set(), 0
+    for symbol, owner, added in zip(compressed.ids.tolist(), compressed.defines.tolist(), difference, strict=True):
+        expected = torch.zeros(64)
+        if symbol in compressed.phrases:
+            phrase = compressed.phrases[symbol]
+            lengths.add(len(phrase))
+            there = {place: phrase[index : index + 1 or None] for place, index in PLACES.items()}
+            expected += sum(scales[place] * table[token[0]] for place, token in there.items() if token)
+        if owner in compressed.phrases and owner != symbol:
+            expected += scales["owner"] * table[owner]
+            owned += 1
         torch.testing.assert_close(added, expected)
-    assert {2, 8} <= lengths  # one too short for some places, one with all
+    assert max(lengths) >= 8  # one that has all places
+    assert owned == sum(len(phrase) for phrase in compressed.definitions.values())
+    assert min(lengths) < 4  # one too short for some of them
 
 
 def test_too_small_a_model_is_refused() -> None:

@@ -27,7 +27,7 @@ from metatok.reader.bpe import (  # noqa: E402
     train_bpe,
 )
 from metatok.reader.config import Config, from_dict  # noqa: E402
-from metatok.reader.export import export, load_phrases  # noqa: E402
+from metatok.reader.export import PHRASE_FILE, export, load_phrases  # noqa: E402
 from metatok.reader.heldout import Item, held_out, right_answers  # noqa: E402
 from metatok.reader.muon import Muon  # noqa: E402
 from metatok.reader.supply import Place, Supply  # noqa: E402
@@ -281,6 +281,22 @@ def decodes(llama: torch.nn.Module, phrases: torch.nn.Module, item: Item, number
     embedded = phrases(table[ids], table, torch.from_numpy(e.phrases))
     out = llama.generate(inputs_embeds=embedded, attention_mask=torch.ones_like(ids), max_new_tokens=len(answer))
     return bool(out[0].tolist() == answer)
+
+
+def test_a_matrix_that_the_file_of_phrases_lacks_adds_nothing(trained: Run, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    export(trained.folder, tmp_path)
+    stored = load_file(tmp_path / PHRASE_FILE)
+    assert stored.pop("owner").any()
+    save_file(stored, tmp_path / PHRASE_FILE)
+    phrases = load_phrases(tmp_path, CONFIG.model.width)
+    for name, matrix in phrases.state_dict().items():
+        torch.testing.assert_close(matrix, stored[name].float() if name in stored else torch.zeros_like(matrix))
+
+    save_file(stored | {"ninth": stored["first"].clone()}, tmp_path / PHRASE_FILE)
+    with pytest.raises(RuntimeError, match="ninth"):
+        load_phrases(tmp_path, CONFIG.model.width)
 
 
 def test_an_exported_reader_loads_without_us(trained: Run, tmp_path: Path) -> None:

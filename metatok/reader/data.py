@@ -65,7 +65,7 @@ class Example:
         segment: (n,) 0 for the prompt, 1, 2, … for the questions about it.
         position: (n,) where rotary embeddings place it.
         weight: (n,) of the loss for predicting `ids[i]` from what comes before; 0.0 for most.
-        phrases: (m, 1 + p) a row for each meta-token, see `phrase_rows`.
+        phrases: (m, 1 + r) what embeddings are made of besides the ids, see `phrase_rows`.
     """
 
     ids: Int
@@ -81,7 +81,7 @@ class Batch:
 
     Attributes:
         ids, segment, position: (b, t)
-        phrases: (m, 1 + p) as in `Example`, the index into the b·t positions.
+        phrases: (m, 1 + r) as in `Example`, the index into the b·t positions.
         where: (k,) indexes into the b·t positions whose outputs the loss looks at.
         target: (k,) the id that follows each of them.
         weight: (k,)
@@ -101,7 +101,11 @@ class Batch:
 PLACES = {"first": 0, "second": 1, "third": 2, "fourth": 3, "last": -1, "last_but_one": -2, "last_but_two": -3}
 """The tokens of a phrase that its meta-token's embedding is made of: names, and indices into the phrase."""
 
-NO_PHRASES = np.empty((0, 1 + len(PLACES)), dtype=np.int64)
+RELATED = (*PLACES, "owner")
+"""The r ids that an embedding may be made of besides its own: for a meta-token those at `PLACES`, and for what stands
+in a phrase that is being defined, the meta-token that the phrase belongs to."""
+
+NO_PHRASES = np.empty((0, 1 + len(RELATED)), dtype=np.int64)
 
 
 def moved(phrases: Int, by: int) -> Int:
@@ -112,22 +116,29 @@ def moved(phrases: Int, by: int) -> Int:
 
 
 def phrase_rows(compressed: Compressed, offset: int = 0) -> Int:
-    """Where meta-tokens stand, and the tokens at `PLACES` of the phrase of each: int64 of shape (m, 1 + p).
+    """The ids that are `RELATED` to those at some positions: int64 of shape (m, 1 + r), the position first.
 
-    A phrase too short for a place has -1 there.
+    There is a row for each meta-token and for each id of a phrase that is being defined, in the order of positions.
+    What a row does not have is -1: tokens of a phrase too short for a place, or the owner of what stands in the body.
 
     >>> compressed = Codec(10, 4, "ltsc").compress([1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 5, 6])
     >>> compressed.ids.tolist()
     [10, 12, 1, 2, 3, 4, 5, 6, 11, 12, 0, 12]
-    >>> phrase_rows(compressed).tolist()
-    [[1, 1, 2, 3, 4, 6, 5, 4], [9, 1, 2, 3, 4, 6, 5, 4], [11, 1, 2, 3, 4, 6, 5, 4]]
+    >>> phrase_rows(compressed)[[0, 1, 6, 7]].tolist()
+    [[1, 1, 2, 3, 4, 6, 5, 4, -1], [2, -1, -1, -1, -1, -1, -1, -1, 12], [7, -1, -1, -1, -1, -1, -1, -1, 12], \
+[9, 1, 2, 3, 4, 6, 5, 4, -1]]
     """
     phrases = {
         m: [phrase[place] if -len(phrase) <= place < len(phrase) else -1 for place in PLACES.values()]
         for m, phrase in compressed.phrases.items()
     }
-    rows = [(offset + i, *phrases[m]) for i, m in enumerate(compressed.ids.tolist()) if m in phrases]
-    return np.array(rows, dtype=np.int64).reshape(-1, 1 + len(PLACES))
+    nothing = [-1] * len(PLACES)
+    rows = []
+    for i, (symbol, owner) in enumerate(zip(compressed.ids.tolist(), compressed.defines.tolist(), strict=True)):
+        owner = -1 if symbol == owner else owner  # the head of a definition is not the phrase
+        if symbol in phrases or owner in phrases:
+            rows.append((offset + i, *phrases.get(symbol, nothing), owner))
+    return np.array(rows, dtype=np.int64).reshape(-1, 1 + len(RELATED))
 
 
 @lru_cache(maxsize=4)
@@ -247,7 +258,9 @@ def pool_of_batches(
         rng = random.Random(f"train/{seed}/{number}/{i}")
         (task,) = rng.choices(tasks, weights)
         compressed = rng.random() < config.compressed_share
-        form: Method | None = rng.choice(("ltsc", "inline")) if compressed else None
+        form: Method | None = None
+        if compressed:
+            form = "ltsc" if rng.random() < config.ltsc_share else "inline"
         expand = compressed and rng.random() < config.expand_share / config.compressed_share
         renamed = renaming(tokenizer, rng) if rng.random() < config.renamed_share else None
         # All sizes up to the current one, larger ones more often: small prompts teach fastest, and stay in range.

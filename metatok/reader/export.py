@@ -1,6 +1,6 @@
 """A trained reader as files that everyone can load: transformers' `LlamaForCausalLM`, its tokenizer, safetensors.
 
-The phrase-based embeddings lie beside the model in `phrase_embedding.safetensors` (seven matrices); without them the
+The phrase-based embeddings lie beside the model in `phrase_embedding.safetensors` (eight matrices); without them the
 model still reads compressed prompts, in the paper's plain form.
 
     python -m metatok.reader.export RUN FOLDER
@@ -18,6 +18,7 @@ import torch
 
 from metatok.reader.bpe import BOS, EOS, PAD
 from metatok.reader.config import Config, from_dict
+from metatok.reader.data import RELATED
 from metatok.reader.folders import TRAINING_FILE
 from metatok.reader.model import EPS, LeanLlama, PhraseEmbedding
 from metatok.tokenizer import MetaTokenizer
@@ -67,12 +68,18 @@ def load_checkpoint(run: Path) -> tuple[LeanLlama, Config]:
     return model.eval(), config
 
 
-def load_phrases(folder: Path, width: int) -> PhraseEmbedding:
-    """The phrase-based embeddings of an exported reader, float32."""
+def _phrase_weights(folder: Path, width: int) -> dict[str, torch.Tensor]:
+    """The matrices of the phrase-based embeddings of an exported reader, float32; one that it lacks is zero."""
     from safetensors.torch import load_file
 
+    stored = {k: v.float() for k, v in load_file(folder / PHRASE_FILE).items()}
+    return {name: torch.zeros(width, width) for name in RELATED} | stored
+
+
+def load_phrases(folder: Path, width: int) -> PhraseEmbedding:
+    """The phrase-based embeddings of an exported reader, float32; a matrix that its file lacks adds nothing."""
     phrases = PhraseEmbedding(width)
-    phrases.load_state_dict({k: v.float() for k, v in load_file(folder / PHRASE_FILE).items()})
+    phrases.load_state_dict(_phrase_weights(folder, width))
     return phrases.eval()
 
 
@@ -109,7 +116,7 @@ def load_exported(model: LeanLlama, folder: Path, new_layers: Sequence[int] = ()
         new = {f"layers.{i}.{k}": v for k, v in model.blocks[i].state_dict().items()}
         quiet = (f"layers.{i}.self_attn.o_proj", f"layers.{i}.mlp.down_proj")
         weights |= {k: torch.zeros_like(v) if k.startswith(quiet) else v for k, v in new.items()}
-    weights |= {f"phrases.{k}": v.float() for k, v in load_file(folder / PHRASE_FILE).items()}
+    weights |= {f"phrases.{k}": v for k, v in _phrase_weights(folder, model.config.width).items()}
     own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     there = {name: tuple(value.shape) for name, value in weights.items()}
     if own != there:

@@ -50,7 +50,7 @@ class Prompt:
 
     Attributes:
         ids: (n,) tokens and meta-tokens.
-        phrases: (m, 1 + p) where meta-tokens stand in `ids` and what for, see `metatok.reader.data.phrase_rows`.
+        phrases: (m, 1 + r) what embeddings are made of besides `ids`, see `metatok.reader.data.phrase_rows`.
         raw_tokens: tokens of the prompt as it was.
     """
 

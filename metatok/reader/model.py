@@ -5,8 +5,9 @@ several questions share a prompt, and logits only where the loss looks. `metatok
 model.
 
 `PhraseEmbedding` is the one thing the format does not ask for: the input embedding of a meta-token is its own vector
-and, added to it, learned projections of the embeddings of its phrase's first four and last three tokens. It is computed
-before the model and passed as `inputs_embeds`, so the model stays a plain Llama.
+and, added to it, learned projections of the embeddings of its phrase's first four and last three tokens; what stands in
+a phrase that is being defined has a projection of its meta-token's embedding added. So a phrase leads to its uses as
+its uses lead to it. All is computed before the model and passed as `inputs_embeds`, so the model stays a plain Llama.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metatok.reader.config import ModelConfig
-from metatok.reader.data import PLACES, Batch
+from metatok.reader.data import RELATED, Batch
 
 EPS = 1e-6
 HIDDEN = -1e9  # added to a score it leaves no attention
-PROJECTIONS = (0.5, 0.2, 0.0, 0.0, 0.2, 0.0, 0.0)  # times the identity, where their projections start
+PROJECTIONS = (0.5, 0.2, 0.0, 0.0, 0.2, 0.0, 0.0, 0.0)  # times the identity, where their projections start
 
 
 def _linear(x: Tensor, linear: nn.Linear) -> Tensor:
@@ -104,25 +105,25 @@ class Block(nn.Module):
 
 
 class PhraseEmbedding(nn.Module):
-    """Projections of the embeddings of a phrase's first and last tokens, added to its meta-token's own."""
+    """Projections of the embeddings of `RELATED` ids, added to those of meta-tokens and of phrases written down."""
 
     def __init__(self, width: int):
         super().__init__()
-        for name, scale in zip(PLACES, PROJECTIONS, strict=True):
+        for name, scale in zip(RELATED, PROJECTIONS, strict=True):
             self.register_parameter(name, nn.Parameter(scale * torch.eye(width)))
 
     def forward(self, embedded: Tensor, table: Tensor, phrases: Tensor) -> Tensor:
-        """Input embeddings with the phrases' added.
+        """Input embeddings with those of related ids added.
 
         Args:
             embedded: (b, t, d), or any shape that ends in d.
             table: (vocabulary, d), the embedding of every id.
-            phrases: (m, 1 + p), int64: an index into the positions of `embedded`, then the phrase's token at each of
-                the p `PLACES`, -1 where it is too short for one.
+            phrases: (m, 1 + r), int64: an index into the positions of `embedded`, then the r `RELATED` ids, -1 where
+                there is none. See `metatok.reader.data.phrase_rows`.
         """
         at, tokens = phrases[:, 0], phrases[:, 1:]
         rows = F.embedding(tokens.clamp(min=0), table) * (tokens >= 0).unsqueeze(-1).to(table.dtype)
-        projections = torch.cat([self.get_parameter(name) for name in PLACES])
+        projections = torch.cat([self.get_parameter(name) for name in RELATED])
         added = rows.flatten(1) @ projections
         return embedded.view(-1, embedded.shape[-1]).index_add(0, at, added).view_as(embedded)
 
