@@ -13,7 +13,7 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/your-name/metatok/blob/main/notebooks/03_train_a_reader.ipynb) [![Open the Space](https://huggingface.co/datasets/huggingface/badges/resolve/main/open-in-hf-spaces-sm.svg)](https://huggingface.co/spaces/your-name/metatok)
 #
-# No model knows what a meta-token means before it has learned to look it up. Here you make the data that teach it, train a model of half a million weights from nothing and watch it learn, then open the reader that comes with metatok and find the attention heads that jump from a meta-token to its phrase.
+# No model knows what a meta-token means before it has learned to look it up. Here you make the data that teach it, train a model of 0.8 million weights from nothing and watch it learn, then open the reader that comes with metatok and find the attention heads that jump from a meta-token to its phrase.
 #
 # **Time:** about five minutes on two cores, three of them training. No GPU, no network.
 
@@ -258,7 +258,7 @@ def looked_up(maps, compressed, first):
         other = maps[:, :, i, any_phrase & ~mine].sum(-1) / (len(compressed.phrases) - 1)
         earlier = [j + 1 for j in body if j < i and ids[j] == ids[i]]
         found.append([own, other, maps[:, :, i, earlier].sum(-1)])
-    return np.mean(found, axis=0)
+    return np.mean(found, axis=0, dtype=float)
 
 
 def compress(sample):
@@ -273,7 +273,7 @@ def over_trees(model, embed):
     for sample in islice(samples(tree, seed=5, seen=False), TREES):
         compressed, prompt = compress(sample)
         found.append(looked_up(attention(model, embed(prompt)), compressed, len(reader.marks.front)))
-    return np.mean(found, axis=0)
+    return np.mean(found, axis=0, dtype=float)
 
 
 own, other, earlier = over_trees(reader.model, reader.embed)
