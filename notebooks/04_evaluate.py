@@ -333,4 +333,4 @@ print(f"{table.compatible.sum()} of {len(table)} comparisons are compatible.")
 #
 # - Compare at the same length, on the same prompts, with intervals, or not at all.
 # - A lossless prompt can always be checked: `decompress(compress(x)) == x`. Whether a reader understands it has to be measured.
-# - The whole evaluation again: `metatok evaluate --task tree --n 300 --seed 0`.
+# - The whole evaluation again: `metatok evaluate --task tree --n 1000 --seed 0`.
