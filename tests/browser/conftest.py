@@ -64,7 +64,7 @@ class Explore:
 
     def wait_drawn(self, before: int) -> None:
         self.page.wait_for_function(
-            "(n) => Number(document.querySelector('#token-view .view').dataset.drawn) > n", arg=before
+            "(n) => Number(document.querySelector('#token-view .view')?.dataset.drawn) > n", arg=before
         )
 
     def text(self, pane: str = "original") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,16 +88,16 @@ def test_a_new_example_and_its_questions(open_ask: Callable[..., Page]) -> None:
     page = open_ask()
     before = page.input_value("#ask-text textarea")
     page.click("#ask-example")
-    page.wait_for_function("(old) => document.querySelector('#ask-text textarea').value !== old", arg=before)
+    expect(page.locator("#ask-text textarea")).not_to_have_value(before)
     page.get_by_role("button", name="inside", exact=True).click()
-    page.wait_for_function("document.querySelector('#ask-question textarea').value.startsWith('is ')")
+    expect(page.locator("#ask-question textarea")).to_have_value(re.compile("^is "))
     ask(page)
     expect(page.locator("#ask-truth")).to_contain_text("True answer: ")
 
     # Another text: the button gives the form of the question, and nobody knows the answer.
     page.fill("#ask-text textarea", "root: a, b\na < root\nb < root")
     page.get_by_role("button", name="parent", exact=True).click()
-    page.wait_for_function("document.querySelector('#ask-question textarea').value === 'parent of NAME'")
+    expect(page.locator("#ask-question textarea")).to_have_value("parent of NAME")
     page.fill("#ask-question textarea", "parent of a")
     page.press("#ask-question textarea", "Enter")
     expect(page.locator("#ask-truth")).to_contain_text("known for the example")
@@ -122,9 +123,7 @@ def test_code_is_drawn_and_asked(open_ask: Callable[..., Page]) -> None:
     expect(page.locator("#ask-task")).to_contain_text("trained on trees only")
     page.locator("#ask-task label", has_text="code").click()
     page.click("#ask-example")
-    page.wait_for_function(
-        "document.querySelector('#ask-text textarea').value.startsWith('# Repo Name: ')", timeout=6 * TIMEOUT
-    )
+    expect(page.locator("#ask-text textarea")).to_have_value(re.compile("^# Repo Name: "), timeout=6 * TIMEOUT)
     expect(page.locator("#ask-kinds")).to_be_hidden()
     ask_slowly(page)
     expect(page.locator("#ask-truth")).to_contain_text("True answer: ")

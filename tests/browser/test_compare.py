@@ -118,7 +118,7 @@ def test_take_the_text_of_explore_and_stop(explore: Open) -> None:
     page.fill("#compare-text textarea", "")
     page.click("#compare-take")
     text = page.input_value("#text-input textarea")
-    page.wait_for_function("(text) => document.querySelector('#compare-text textarea').value === text", arg=text)
+    expect(page.locator("#compare-text textarea")).to_have_value(text)
     page.click("#compare-button")
     expect(page.locator("#compare-status")).to_contain_text(" of 50: ")
     page.evaluate(SAID)

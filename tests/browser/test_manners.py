@@ -48,7 +48,7 @@ def test_axe_finds_nothing_serious(explore: Open, theme: str, width: int) -> Non
     page = explore(width=width, height=6000, theme=theme, reduced_motion="reduce").page
     page.click("#share")
     page.click("#programs > button")
-    page.wait_for_function("document.querySelector('#snippet-client textarea').value")
+    expect(page.locator("#snippet-client textarea")).not_to_have_value("")
     page.evaluate(resources.files("axe_playwright_python").joinpath("axe.min.js").read_text())
     found = {}
     for tab in TABS:

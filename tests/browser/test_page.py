@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from metatok.summary import summarize
 from metatok.tokenizer import MetaTokenizer
@@ -257,9 +258,7 @@ def test_choices_recompute_at_once(explore: Open) -> None:
     assert page.counts()[1] > counts[1]
     before, compute = page.drawn(), page.number("compute")
     page.choose("architecture", "SmolLM2-135M")
-    page.page.wait_for_function(
-        "(old) => document.querySelector('#summary [data-name=compute] .value').textContent !== old", arg=compute
-    )
+    expect(page.page.locator("#summary [data-name=compute] .value")).not_to_have_text(compute)
     assert page.drawn() == before, "the model that reads does not change the text"
     assert "SmolLM2-135M" in page.page.inner_text("#summary")
 
@@ -335,7 +334,7 @@ def test_mistakes_get_a_sentence_and_cost_nothing(explore: Open) -> None:
     box.fill("no-such/tokenizer")
     box.press("Enter")
     page.page.click("#compress-button")
-    page.page.wait_for_function("() => document.querySelector('#message').textContent.includes('no-such/tokenizer')")
+    expect(page.page.locator("#message")).to_contain_text("no-such/tokenizer")
     assert message.inner_text().endswith(".")
     assert "Traceback" not in page.page.inner_text("body")
     assert page.page.input_value("#text-input textarea") == LINES
