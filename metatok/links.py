@@ -6,10 +6,13 @@ the notebooks' badges up to date without running them again. Plain strings; noth
 
 from __future__ import annotations
 
-__all__ = ["OWNER", "PAPER", "REPOSITORY", "SPACE", "badges", "colab", "source"]
+__all__ = ["OWNER", "PAPER", "PUBLISHED", "REPOSITORY", "SPACE", "badges", "colab", "source"]
 
 OWNER = "your-name"
 """A placeholder until the repository and the Space have an owner on GitHub and on Hugging Face."""
+
+PUBLISHED = OWNER != "your-name"
+"""Do `REPOSITORY` and `SPACE` lead anywhere?"""
 
 REPOSITORY = f"https://github.com/{OWNER}/metatok"
 SPACE = f"https://huggingface.co/spaces/{OWNER}/metatok"

@@ -191,6 +191,16 @@ def test_what_fits_only_compressed_is_answered_there(reader: Reader, lossy: str,
     assert note in last[8]
 
 
+def test_the_limit_is_the_same_everywhere(reader: Reader, client: Client) -> None:
+    said = f"{reader.limit:,} tokens"
+    assert said in part.about_length()
+    assert (asking.ask.__doc__ or "").count(said) == 2
+    text = "a b " * 4000
+    tokens = 1 + len(reader.tokenizer.encode(text))
+    with pytest.raises(Refused, match=f"is {tokens:,} tokens of at most {reader.limit:,};"):
+        asking.prune(reader, text, 100, "llmlingua")
+
+
 def test_mistakes_are_sentences_in_the_page(reader: Reader) -> None:
     for text, question in (("", "x"), ("a < b", "")):
         (shown,) = stream(text, question, "inline", None, EXAMPLE)

@@ -16,6 +16,7 @@ from metatok.compute import PRESETS, Prices, crossover, prefill  # noqa: E402
 from metatok.views import charts  # noqa: E402
 from metatok.views.charts import compute_figure, length_figure  # noqa: E402
 from metatok.views.cost_charts import money_figure, parts_figure  # noqa: E402
+from metatok.views.numbers import si  # noqa: E402
 
 LLAMA = PRESETS["Llama-3.1-8B"]
 
@@ -106,6 +107,7 @@ def test_parts_figure_follows_the_formulas() -> None:
         flops = prefill(LLAMA, n, causal=True)
         assert list(bars.x) == [flops.projections, flops.mlp, flops.attention_matrix, flops.attention_values]
         assert sum(bars.x) == flops.total - flops.logits
+        assert list(bars.text) == [si(value) for value in bars.x]
     assert (raw.marker.color, compressed.marker.color) == (charts.RAW, charts.BODY)
 
 

@@ -177,7 +177,8 @@ def test_what_is_shown_and_written(several: Prepared, tmp_path: Path) -> None:
     frame = part.rows_frame(outcomes)
     assert list(frame["tokens"]) == [outcome.row.compressed_tokens for outcome in outcomes]
     assert set(frame["exact"]) == {"yes"}
-    assert set(frame["pool"]) == {"64", "all"}
+    assert set(frame["pool"]) == {"64", "as many as pay"}
+    assert [e == "—" for e in frame["effort"]] == [m == "ltsc" for m in frame["method"]]
     words = part.conclusion(several, outcomes)
     best = min(sum(outcome.lengths) for outcome in outcomes)
     assert words.startswith(f"3 documents with {several.tokens:,} tokens; no grammar has fewer than {several.bound:,}.")

@@ -78,8 +78,9 @@ def test_missing_files_get_a_sentence_with_the_command(tmp_path: Path) -> None:
     html = shown(tmp_path / "nowhere")
     assert html.keys() == {Path(name).stem for name in EXPECTED}
     for name, command in EXPECTED.items():
-        assert f"There is no <code>assets/results/{name}</code> yet" in html[Path(name).stem]
+        assert f"there is no <code>assets/results/{name}</code>" in html[Path(name).stem]
         assert command in html[Path(name).stem]
+    assert "<h2>How often the reader is right: code</h2>" in html["reader-repo"]
 
 
 @pytest.mark.parametrize(
@@ -111,8 +112,8 @@ def test_files_of_other_forms_are_shown_as_they_are(tmp_path: Path) -> None:
         ">50<",
         ">1.25<",
         ">900.5<",
-        "p95 s",
-        "memory mb",
+        "p95, s",
+        "memory, MB",
         ">20,000<",
         ">more than it<",
         ">fast<",
@@ -148,11 +149,21 @@ def test_about_says_its_limits_links_and_versions(tmp_path: Path) -> None:
         assert limit in html
     (tmp_path / "engine.json").write_text("[]")
     assert about.prose_saving(tmp_path) == ""
-    assert all(link in about.links_html() for link in (links.REPOSITORY, links.SPACE, links.PAPER))
-    bibtex = about.bibtex()
-    assert bibtex.count("{") == bibtex.count("}")
-    assert all(what in bibtex for what in ("2506.00307", links.REPOSITORY, metatok.__version__, "Harvill"))
     assert ("metatok", metatok.__version__) in about.versions()
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_about_links_to_what_is_published(published: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(about, "PUBLISHED", published)
+    html, bibtex = about.links_html(), about.bibtex()
+    assert html.count("<li>") == 4
+    assert f'href="{links.PAPER}"' in html
+    assert html.count("not published yet") == (0 if published else 3)
+    for link in (links.REPOSITORY, links.SPACE):
+        assert (f'href="{link}"' in html) == published
+    assert bibtex.count("{") == bibtex.count("}")
+    assert all(what in bibtex for what in ("2506.00307", metatok.__version__, "Harvill"))
+    assert (links.REPOSITORY in bibtex) == published
 
 
 def test_the_owner_is_set_in_one_place() -> None:

@@ -186,7 +186,7 @@ def test_of_a_long_text_the_longest_beginning_is_measured(small: Any) -> None:
     ids, sentence = measuring.beginning(reader, text)
     assert len(ids) == reader.limit - 1
     assert text.startswith(reader.tokenizer.decode(ids))
-    assert f"The reader holds {len(ids):,} tokens, and this text is longer: only its first" in sentence
+    assert f"The reader takes {1 + len(ids):,} tokens, and this text is longer: only its first" in sentence
     short, nothing = measuring.beginning(reader, text[:100])
     assert reader.tokenizer.decode(short) == text[:100]
     assert nothing == ""

@@ -27,6 +27,13 @@ HEADER = """
 attention, and nothing is lost: the text can be rebuilt exactly.</p>
 """
 
+# A tab that was chosen from the menu of those that found no room is moved into the row, and takes the focus with it to
+# nowhere. Not before somebody used the page: a link opens a tab, too.
+FOCUS_TAB = """() => void setTimeout(() => {
+  if (document.activeElement === document.body && navigator.userActivation?.hasBeenActive)
+    document.querySelector("[role=tab][aria-selected=true]")?.focus();
+}, 100)"""
+
 TITLE = "metatok: prompts without the repetition"
 DEFAULT_PORT = 7860
 MAX_WAITING = 500  # calls in the queue; one more is told that it is full
@@ -95,6 +102,7 @@ def build() -> Any:
             with gr.Tab("About", id="about", elem_id="about-tab"):
                 about_part()
         tab.select(warm, None, None, api_visibility="private", show_progress="hidden")
+        tabs.change(None, None, None, js=FOCUS_TAB, api_visibility="private", show_progress="hidden")
         connect_share(explored, tabs, [tab.id for tab in tabs.children])
         endpoints()
     # Gradio would tell everybody in the queue their new place whenever somebody's turn ends: here every two seconds.

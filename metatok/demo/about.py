@@ -11,7 +11,7 @@ from typing import Any
 
 import metatok
 from metatok.demo.tables import table_html
-from metatok.links import PAPER, REPOSITORY, SPACE
+from metatok.links import PAPER, PUBLISHED, REPOSITORY, SPACE
 from metatok.reader.report import RESULTS
 
 PACKAGES = ("numpy", "numba", "gradio", "plotly", "torch", "transformers", "tokenizers", "mistral-common", "tiktoken")
@@ -26,8 +26,9 @@ checked so before it was shown.</p>
 <h2>Why</h2>
 <p>What a language model does before its first word, the prefill, costs compute and memory for every token of the
 prompt, and attention costs grow with the square of the length. Methods that drop tokens make prompts shorter, too, but
-what they drop is gone, which trees, code and logs do not forgive. The idea is the paper's below; the engine, three
-further methods that save more, the reader and this page are this project's.</p>
+what they drop is gone, and neither the model nor you can tell from the prompt what is missing. How often a reader is
+right from each kind of prompt is under Results. The idea is the paper's below; the engine, three further methods that
+save more, the reader and this page are this project's.</p>
 """
 
 LIMITS = """
@@ -58,21 +59,25 @@ def about_html(prose: str = "") -> str:
 
 
 def links_html() -> str:
-    """Paper, repository, notebooks."""
+    """Paper, repository, notebooks. What nobody has published yet is said to be so; a link to it would lead nowhere."""
     links = {
         "The paper: Lossless Token Sequence Compression via Meta-Tokens, arXiv 2506.00307": PAPER,
-        "The repository: code, tests, benchmarks, weights of the reader": REPOSITORY,
-        "The notebooks: each opens in Colab": f"{REPOSITORY}/tree/main/notebooks",
-        "This page as a Space": SPACE,
+        "The repository: code, tests, benchmarks, weights of the reader": PUBLISHED and REPOSITORY,
+        "The notebooks: each opens in Colab": PUBLISHED and f"{REPOSITORY}/tree/main/notebooks",
+        "This page as a Space": PUBLISHED and SPACE,
     }
     items = "".join(
-        f'<li><a href="{url}" target="_blank" rel="noopener">{escape(text)}</a></li>' for text, url in links.items()
+        f'<li><a href="{url}" target="_blank" rel="noopener">{escape(text)}</a></li>'
+        if url
+        else f"<li>{escape(text)} (not published yet)</li>"
+        for text, url in links.items()
     )
     return f"<h2>Links</h2><ul>{items}</ul><p>Licence: Apache-2.0.</p>"
 
 
 def bibtex() -> str:
-    """The paper and this repository."""
+    """The paper and this repository, with its address once that is known."""
+    url = f",\n  url     = {{{REPOSITORY}}}" if PUBLISHED else ""
     return f"""@article{{harvill2025lossless,
   title   = {{Lossless Token Sequence Compression via Meta-Tokens}},
   author  = {{Harvill, John and Fan, Ziwei and Wang, Hao and Sun, Yizhou and Ding, Hao and Huan, Luke and
@@ -84,8 +89,7 @@ def bibtex() -> str:
 @software{{metatok,
   title   = {{metatok: lossless prompt compression that people can see and check}},
   author  = {{{{The metatok authors}}}},
-  version = {{{metatok.__version__}}},
-  url     = {{{REPOSITORY}}}
+  version = {{{metatok.__version__}}}{url}
 }}
 """
 

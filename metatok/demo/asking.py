@@ -48,7 +48,7 @@ LOSSY: dict[str, str] = {
 READING = ("selective_context", "llmlingua")
 """Those that the reader has to read the raw prompt for."""
 
-MAX_CHARACTERS = 500_000  # the reader takes some thousand tokens; this is what is compressed for it at most
+MAX_CHARACTERS = 500_000  # the bundled reader takes 3,840 tokens; this is what is compressed for it at most
 LOADING = "The reader is being loaded, once; this takes some seconds …"
 PRUNING = "Tokens are being dropped …"
 SHOW_SECONDS = 0.15  # between two looks at growing answers; the browser lags behind if it gets every token
@@ -88,11 +88,11 @@ class Answers(TypedDict):
 @gpu
 def ask(text: str, question: str, method: Method = DEFAULT_METHOD, lossy: Lossy | None = None) -> Answers:
     """Ask the bundled reader, a small language model that knows trees only, about a text: raw, compressed, and pruned
-    to the compressed length if wanted. The text may have 500,000 characters at most, and each prompt as many tokens as
-    the reader takes, some thousand. Times are in milliseconds, lengths in tokens of the reader's tokenizer.
+    to the compressed length if wanted. The text may have 500,000 characters at most, and each prompt with its question
+    3,840 tokens. Times are in milliseconds, lengths in tokens of the reader's tokenizer.
 
     Args:
-        text: the prompt, at most 500,000 characters and some thousand tokens; a longer one is refused.
+        text: the prompt, at most 500,000 characters and, with the question, 3,840 tokens; a longer one is refused.
         question: parent of NAME, children of NAME, depth of NAME, path of NAME, is NAME inside OTHER.
         method: ltsc, flat, nested or inline.
         lossy: selective_context, llmlingua, random or truncation; null for none.
@@ -145,10 +145,10 @@ def prune(model: Reader, text: str, length: int, lossy: str, go_on: Callable[[],
 
     began = time.perf_counter()
     ids = model.tokenizer.encode(text).astype("int64")
-    if lossy in READING and len(ids) >= model.positions:
+    if lossy in READING and 1 + len(ids) > model.limit:  # with the mark of the beginning
         raise Refused(
-            f"{lossy} has the reader read the raw prompt, which is {len(ids):,} tokens of at most "
-            f"{model.positions - 1:,}; random and truncation do without."
+            f"{lossy} has the reader read the raw prompt, which is {1 + len(ids):,} tokens of at most "
+            f"{model.limit:,}; random and truncation do without."
         )
     kept = baselines(model, None, go_on)[lossy](text, ids, length)
     seconds = time.perf_counter() - began
@@ -257,7 +257,7 @@ def _check(text: Any, question: Any, method: Any, lossy: Any) -> None:
                 f"The {name} has {len(value):,} characters, and {MAX_CHARACTERS:,} is the most that is taken here."
             )
         if not value.strip():
-            what = "ask something about the prompt" if name == "question" else "paste one, or take a new example"
+            what = "ask something about the text" if name == "question" else "give the prompt to ask about"
             raise Refused(f"There is no {name} yet: {what}.")
     if method not in METHODS:
         raise Refused(f"There is no method {method!r}; there are {', '.join(METHODS)}.")

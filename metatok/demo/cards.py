@@ -35,7 +35,7 @@ def summary_html(summary: Mapping[str, Any], architecture: Architecture) -> str:
             f"{written:,} of the {after:,} write the phrases down" if written else "nothing to write down",
             "tokens",
         ),
-        _number(_percent(summary["saving"]), "of the tokens saved", "the dictionary is counted", "saving"),
+        _number(_percent(summary["saving"]), "of the tokens saved", "writing the phrases down is counted", "saving"),
         _number(
             "—" if summary["saving_of_possible"] is None else _percent(summary["saving_of_possible"]),
             "of what any grammar could save at most",

@@ -129,8 +129,8 @@ def rows_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "method": [row.method for row in rows],
-            "effort": [row.effort for row in rows],
-            "pool": ["all" if row.meta_tokens is None else f"{row.meta_tokens:,}" for row in rows],
+            "effort": ["—" if row.method == "ltsc" else row.effort for row in rows],  # it knows none
+            "pool": ["as many as pay" if row.meta_tokens is None else f"{row.meta_tokens:,}" for row in rows],
             "saved, %": [None if row.saving is None else 100 * row.saving for row in rows],
             "time, ms": [None if row.seconds is None else 1000 * row.seconds for row in rows],
             "tokens": [row.compressed_tokens for row in rows],

@@ -214,6 +214,7 @@ def explore() -> Explore:
             show_progress_on=chosen,
             **runs.COMPRESSING,
         )
+    view.change(None, None, exported, js="() => ''", **quiet)  # what was said of the last result's copy
     architecture.change(change_model, [numbers, architecture], [summary, compute], **quiet)
     return Explore(text_input, tokenizer, method, pool, architecture, numbers, message, about, keep)
 

@@ -116,7 +116,7 @@ def beginning(model: Any, text: str) -> tuple[Any, str]:
     ids = ids[:room]
     read = len(model.tokenizer.decode(ids))
     return ids, (
-        f"The reader holds {room:,} tokens, and this text is longer: only its first {read:,} of {len(text):,} "
+        f"The reader takes {model.limit:,} tokens, and this text is longer: only its first {read:,} of {len(text):,} "
         f"characters ({percent(read / len(text))}) are read here, raw and compressed."
     )
 

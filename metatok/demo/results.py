@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from metatok.demo.drawing import TASKS
-from metatok.demo.tables import cell, details_html, prose_html, rows_html, source_html, table_html
+from metatok.demo.tables import cell, details_html, prose_html, readable, rows_html, source_html, table_html
 from metatok.reader import report
 from metatok.views.results import accuracy_figure, peers_figure, speed_figure, tokens_figure
 
@@ -45,6 +45,16 @@ ENGINE_TITLES = {
     "pools": "Fewer meta-tokens",
     "effort": "Looking longer",
 }
+FORMS = (
+    "<p><b>raw</b> is the prompt as it is; <b>ltsc</b>, <b>flat</b>, <b>nested</b> and <b>inline</b> are the ways to "
+    "compress it. <b>/plain</b> is the same prompt without the part of the reader that tells it how each phrase is "
+    "made. <b>@ltsc</b> and <b>@inline</b> are lossy: tokens are dropped until the prompt is as short as that one. "
+    "<b>written out %</b> is how often the reader, asked to write a compressed prompt out in full, made no "
+    "mistake.</p>"
+)
+"""What the rows of an evaluation are, for those who have not read the code."""
+
+READER_TITLE = "How often the reader is right: {}"
 NO_INTERVAL = "none: times are the least of several runs, and savings are counted, not sampled"
 FACTS = (
     "command",
@@ -86,7 +96,7 @@ def reader_section(name: str, data: Mapping[str, Any]) -> Iterator[Section]:
     task = TASKS.get(data["task"], data["task"])
     reader = data["reader"]
     resamples = data["resamples"]
-    above = _heading(f"How often the reader is right: {task}") + source_html(
+    above = _heading(READER_TITLE.format(task)) + source_html(
         data["command"],
         data["date"],
         data["machine"],
@@ -94,6 +104,7 @@ def reader_section(name: str, data: Mapping[str, Any]) -> Iterator[Section]:
         f"{reader['name']}, {reader['parameters'] / 1e6:.1f} M parameters, weights {reader['weights']}",
         f"95 %, percentile bootstrap over prompts, {resamples:,} resamples; gaps to raw are paired",
     )
+    above += FORMS
     head, *body = report.rows(data)
     table = table_html(head, body, f"Results of the task {task}")
     forms = [form for form in results if "@" not in form and "/" not in form]
@@ -183,14 +194,14 @@ def plain_section(name: str, data: Any) -> Iterator[Section]:
         if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
             tables += _labelled(key, rows_html(value, key))
         elif isinstance(value, Mapping) and value and all(isinstance(row, Mapping) for row in value.values()):
-            tables += _labelled(key, rows_html([{key: _label(part)} | dict(row) for part, row in value.items()], key))
+            tables += _labelled(key, rows_html([{key: readable(part)} | dict(row) for part, row in value.items()], key))
         elif isinstance(value, Mapping) and value and all(isinstance(part, bool) for part in value.values()):
-            rows = [[_label(part), cell(holds)] for part, holds in value.items()]
+            rows = [[readable(part), cell(holds)] for part, holds in value.items()]
             tables += _labelled(key, table_html([key.replace("_", " "), "holds"], rows, key))
         elif isinstance(value, Mapping):
             tables += _labelled(key, rows_html([value], key))
         else:
-            single.append([key.replace("_", " "), cell(value)])
+            single.append([readable(key), cell(value)])
     table = table_html(["figure", "value"], single, title) if single else ""
     yield Section(name, above, {}, table + tables)
 
@@ -231,8 +242,11 @@ def _of_file(path: Path) -> list[Section]:
 
 
 def _missing(file: str) -> Section:
-    sentence = f"There is no <code>assets/results/{escape(file)}</code> yet; {_written(file)}."
-    return Section(Path(file).stem, f"{_heading(file)}<p>{sentence}</p>", {})
+    sentence = f"Not measured yet: there is no <code>assets/results/{escape(file)}</code>; {_written(file)}."
+    name = Path(file).stem
+    task = name.removeprefix("reader-")
+    title = file if task == name else READER_TITLE.format(TASKS.get(task, task))
+    return Section(name, f"{_heading(title)}<p>{sentence}</p>", {})
 
 
 def _broken(file: str) -> Section:
@@ -246,11 +260,6 @@ def _written(file: str) -> str:
 
 def _heading(title: str) -> str:
     return f"<h2>{escape(title)}</h2>"
-
-
-def _label(key: str) -> str:
-    """A key as people read it: page_s is "page s", and 20000 is "20,000"."""
-    return f"{int(key):,}" if key.isdecimal() and len(key) < 20 else key.replace("_", " ")
 
 
 def _labelled(key: str, table: str) -> str:

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+UNITS = {"s": "s", "ms": "ms", "mb": "MB", "gb": "GB", "seconds": "s", "percent": "%"}
+"""How the last word of a key is written where it is a unit."""
+
 
 def table_html(head: Sequence[str], body: Sequence[Sequence[str]], caption: str) -> str:
     """A table that scrolls by itself where it is too wide; the first column names the row.
@@ -29,9 +32,19 @@ def table_html(head: Sequence[str], body: Sequence[Sequence[str]], caption: str)
 def rows_html(rows: Sequence[Mapping[str, Any]], caption: str) -> str:
     """A table of mappings, one a row; a key is a column from where it first turns up."""
     head = list(dict.fromkeys(key for row in rows for key in row))
-    return table_html(
-        [key.replace("_", " ") for key in head], [[cell(row.get(k, "")) for k in head] for row in rows], caption
-    )
+    return table_html([readable(key) for key in head], [[cell(row.get(k, "")) for k in head] for row in rows], caption)
+
+
+def readable(key: str) -> str:
+    """A key as people read it, its last word as a unit where it is one.
+
+    >>> [readable(key) for key in ("peak_mb", "app_cpu_seconds", "per_second", "20000")]
+    ['peak, MB', 'app cpu, s', 'per second', '20,000']
+    """
+    if key.isdecimal() and len(key) < 20:
+        return f"{int(key):,}"
+    name, _, last = key.rpartition("_")
+    return f"{name.replace('_', ' ')}, {UNITS[last]}" if name and last in UNITS else key.replace("_", " ")
 
 
 def cell(value: Any) -> str:

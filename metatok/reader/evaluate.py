@@ -271,7 +271,8 @@ def _machine(reader: Reader) -> str:
     if reader.device.type == "cuda":
         name = f"{torch.cuda.get_device_name(reader.device)}, {name}"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores, {torch.get_num_threads()} threads, {platform.system()}"
+    counts = {"core": cores or 1, "thread": torch.get_num_threads()}
+    return ", ".join([name, *(f"{n} {what}{'s' if n > 1 else ''}" for what, n in counts.items()), platform.system()])
 
 
 def described(reader: Reader) -> dict[str, Any]:

@@ -359,7 +359,7 @@ class Reader:
             raise ValueError(
                 f"The reader takes at most {self.limit:,} tokens, and prompt and question are {tokens:,} "
                 f"{'raw' if len(prompt.ids) == prompt.raw_tokens else 'even when compressed'}: "
-                f"shorten the prompt to about {self.limit / tokens:.0%} of its length."
+                f"shorten the prompt to about {100 * self.limit / tokens:.0f} % of its length."
             )
 
     @torch.inference_mode()

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from metatok.compute import Architecture, Prices, break_even_uses, prefill, prompt_cost
 from metatok.views.charts import BODY, RAW, TEXT, style
-from metatok.views.numbers import counted
+from metatok.views.numbers import counted, si
 
 __all__ = ["PARTS", "PROMPTS", "kept_tokens", "money_figure", "parts_figure"]
 
@@ -62,7 +62,8 @@ def parts_figure(arch: Architecture, raw: int, compressed: int, *, causal: bool 
             y=labels,
             orientation="h",
             marker={"color": color, "line": {"width": 0}},
-            texttemplate="%{x:.3s}",
+            text=[si(value) for value in values],
+            textangle=0,
             textposition="outside",
             cliponaxis=False,
             hovertemplate=f"{name}: %{{x:.4s}}FLOPs<extra></extra>",

@@ -5,10 +5,10 @@ const byHand = element.querySelector(".by-hand");
 const TYPES = { json: "application/json", csv: "text/csv", mtk: "application/json" };
 
 watch("value", () => {
-  if (!props.value) return;
-  const { action, name, text } = JSON.parse(props.value);
   said.textContent = "";
   byHand.hidden = true;
+  if (!props.value) return; // another result is shown
+  const { action, name, text } = JSON.parse(props.value);
   if (action === "copy") copy(text);
   else save(name, text);
 });

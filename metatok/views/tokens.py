@@ -106,7 +106,8 @@ TEMPLATE = """
       <div class="columns" role="group" aria-label="Sort the dictionary">
         <button type="button" class="sort" data-by="phrase">phrase <span class="arrow"></span></button>
         <button type="button" class="sort" data-by="length">tokens <span class="arrow"></span></button>
-        <button type="button" class="sort" data-by="uses">uses <span class="arrow"></span></button>
+        <button type="button" class="sort" data-by="uses"
+          title="how often its meta-token is used, in other phrases, too">uses <span class="arrow"></span></button>
         <button type="button" class="sort" data-by="saved">saved <span class="arrow"></span></button>
       </div>
       <div class="entries">

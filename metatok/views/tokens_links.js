@@ -60,7 +60,7 @@ function light(m) {
   part("about-text").textContent = visible(textOf(phrase).slice(0, QUOTED));
   const saved = phrase.saved.toLocaleString("en");
   part("about-numbers").textContent =
-    `${count(phrase.length, "token")} · ${count(phrase.uses, "use")} · saves ${saved}`;
+    `${count(phrase.length, "token")} · meta-token used ${count(phrase.uses, "time")} · saves ${saved}`;
 }
 
 function hold(m) {
@@ -81,7 +81,7 @@ function hold(m) {
     setTabStop(entry);
     reveal(part("entries"), entry);
   }
-  part("place").textContent = count(view.places.length, "place");
+  part("place").textContent = `${count(view.places.length, "place")} in the text`;
 }
 
 function innerButton(m) {
@@ -112,7 +112,7 @@ function goTo(index, still) {
   const symbol = view.outermost[span];
   mark("here", view.original, phraseAt(lit, token), still);
   mark("here", view.sequence, symbol === undefined ? null : view.sequence.node(symbol), still);
-  part("place").textContent = (index + 1).toLocaleString("en") + " of " + view.places.length.toLocaleString("en");
+  part("place").textContent = `place ${(index + 1).toLocaleString("en")} of ${view.places.length.toLocaleString("en")}`;
 }
 
 const phraseAt = (m, token) =>

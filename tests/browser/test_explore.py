@@ -67,9 +67,9 @@ def test_a_token_in_either_pane_shows_the_other(explore: Open) -> None:
     chosen = page.page.inner_text("#token-view .about-chip")
     assert chosen in page.page.inner_text("#token-view .told")
     page.page.keyboard.press("Enter")
-    assert page.page.inner_text("#token-view .place").startswith("1 of ")
+    assert page.page.inner_text("#token-view .place").startswith("place 1 of ")
     page.page.keyboard.press("ArrowRight")
-    assert page.page.inner_text("#token-view .place").startswith("2 of ")
+    assert page.page.inner_text("#token-view .place").startswith("place 2 of ")
     page.page.keyboard.press("Escape")
     assert page.page.is_visible("#token-view .hint")
 
@@ -293,6 +293,9 @@ def test_results_are_copied_and_downloaded(explore: Open, tmp_path: Path) -> Non
     page.page.keyboard.press("Enter")
     expect(page.page.locator("#exported .said")).to_contain_text("Copied")
     assert page.page.evaluate("navigator.clipboard.readText()") == files["compressed.json"].decode()
+
+    page.compress(text + "\n")
+    expect(page.page.locator("#exported .said")).to_have_text("")  # that was another result
 
     page.set_text(text + "and more")  # what is shown is no longer this text's
     page.page.click("#export-download")

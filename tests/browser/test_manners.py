@@ -34,6 +34,13 @@ def go(page: Page, tab: str) -> None:
     expect(page.get_by_role("tab", name=tab, exact=True)).to_have_attribute("aria-selected", "true")
 
 
+def test_the_focus_follows_a_tab_out_of_the_menu(explore: Open) -> None:
+    page = explore(width=390).page
+    page.get_by_role("button", name="More tabs").press("Enter")
+    page.get_by_role("button", name="About", exact=True).press("Enter")
+    expect(page.get_by_role("tab", name="About", exact=True)).to_be_focused()
+
+
 def restored(page: Explore, fragment: str) -> None:
     """Open a link in place of this page."""
     page.page.goto("about:blank")

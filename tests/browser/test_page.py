@@ -169,13 +169,13 @@ def test_the_dictionary_by_keyboard(explore: Open) -> None:
     page.page.keyboard.press("Enter")
     entry = page.page.locator("#dictionary .entry").nth(1)
     assert entry.get_attribute("aria-pressed") == "true"
-    assert page.page.inner_text("#token-view .place").startswith("1 of ")
+    assert page.page.inner_text("#token-view .place").startswith("place 1 of ")
     page.page.keyboard.press("ArrowRight")
-    assert page.page.inner_text("#token-view .place").startswith("2 of ")
+    assert page.page.inner_text("#token-view .place").startswith("place 2 of ")
     assert page.page.locator("#token-view .original .here").count() == 1
     page.page.keyboard.press("ArrowLeft")
     page.page.keyboard.press("ArrowLeft")
-    total = page.page.inner_text("#token-view .place").split(" of ")
+    total = page.page.inner_text("#token-view .place").removeprefix("place ").split(" of ")
     assert total[0] == total[1], "stepping back from the first place goes to the last"
     here = page.page.evaluate(
         "() => { const node = document.querySelector('#token-view .original .here').getBoundingClientRect();"
@@ -218,11 +218,11 @@ def test_a_click_holds_and_lets_go(explore: Open) -> None:
     token = page.page.locator("#token-view .original [data-m] .t").first
     token.click()
     assert page.page.is_visible("#token-view .steps")
-    assert page.page.inner_text("#token-view .place").startswith("1 of "), (
+    assert page.page.inner_text("#token-view .place").startswith("place 1 of "), (
         "stepping begins at the place that was clicked"
     )
     page.page.click("#token-view .next")
-    assert page.page.inner_text("#token-view .place").startswith("2 of ")
+    assert page.page.inner_text("#token-view .place").startswith("place 2 of ")
     page.page.click("#token-view .release")
     assert not page.page.is_visible("#token-view .steps")
 
