@@ -153,17 +153,13 @@ def test_about_says_its_limits_links_and_versions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("published", [True, False])
-def test_about_links_to_what_is_published(published: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_about_says_whether_its_links_lead_anywhere(published: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(about, "PUBLISHED", published)
     html, bibtex = about.links_html(), about.bibtex()
-    assert html.count("<li>") == 4
-    assert f'href="{links.PAPER}"' in html
-    assert html.count("not published yet") == (0 if published else 3)
-    for link in (links.REPOSITORY, links.SPACE):
-        assert (f'href="{link}"' in html) == published
+    assert all(f'href="{link}"' in html for link in (links.REPOSITORY, links.SPACE, links.PAPER))
+    assert ("not published yet" in html) != published
     assert bibtex.count("{") == bibtex.count("}")
-    assert all(what in bibtex for what in ("2506.00307", metatok.__version__, "Harvill"))
-    assert (links.REPOSITORY in bibtex) == published
+    assert all(what in bibtex for what in ("2506.00307", links.REPOSITORY, metatok.__version__, "Harvill"))
 
 
 def test_the_owner_is_set_in_one_place() -> None:

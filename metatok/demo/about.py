@@ -11,7 +11,7 @@ from typing import Any
 
 import metatok
 from metatok.demo.tables import table_html
-from metatok.links import PAPER, PUBLISHED, REPOSITORY, SPACE
+from metatok.links import OWNER, PAPER, PUBLISHED, REPOSITORY, SPACE
 from metatok.reader.report import RESULTS
 
 PACKAGES = ("numpy", "numba", "gradio", "plotly", "torch", "transformers", "tokenizers", "mistral-common", "tiktoken")
@@ -48,6 +48,11 @@ cache.</li>
 </ul>
 """
 
+UNPUBLISHED = """
+<code>{owner}</code> in an address is a placeholder: this copy is not published yet, and all but the first link lead
+nowhere until it is. The notebooks are in its folder <code>notebooks</code>.
+"""
+
 
 def about_html(prose: str = "") -> str:
     """What, why and limits.
@@ -59,25 +64,22 @@ def about_html(prose: str = "") -> str:
 
 
 def links_html() -> str:
-    """Paper, repository, notebooks. What nobody has published yet is said to be so; a link to it would lead nowhere."""
+    """Paper, repository, notebooks, Space; said to lead nowhere while they have no owner."""
     links = {
         "The paper: Lossless Token Sequence Compression via Meta-Tokens, arXiv 2506.00307": PAPER,
-        "The repository: code, tests, benchmarks, weights of the reader": PUBLISHED and REPOSITORY,
-        "The notebooks: each opens in Colab": PUBLISHED and f"{REPOSITORY}/tree/main/notebooks",
-        "This page as a Space": PUBLISHED and SPACE,
+        "The repository: code, tests, benchmarks, weights of the reader": REPOSITORY,
+        "The notebooks: each opens in Colab": f"{REPOSITORY}/tree/main/notebooks",
+        "This page as a Space": SPACE,
     }
     items = "".join(
-        f'<li><a href="{url}" target="_blank" rel="noopener">{escape(text)}</a></li>'
-        if url
-        else f"<li>{escape(text)} (not published yet)</li>"
-        for text, url in links.items()
+        f'<li><a href="{url}" target="_blank" rel="noopener">{escape(text)}</a></li>' for text, url in links.items()
     )
-    return f"<h2>Links</h2><ul>{items}</ul><p>Licence: Apache-2.0.</p>"
+    note = "" if PUBLISHED else f"<p>{UNPUBLISHED.format(owner=escape(OWNER))}</p>"
+    return f"<h2>Links</h2><ul>{items}</ul>{note}<p>Licence: Apache-2.0.</p>"
 
 
 def bibtex() -> str:
-    """The paper and this repository, with its address once that is known."""
-    url = f",\n  url     = {{{REPOSITORY}}}" if PUBLISHED else ""
+    """The paper and this repository."""
     return f"""@article{{harvill2025lossless,
   title   = {{Lossless Token Sequence Compression via Meta-Tokens}},
   author  = {{Harvill, John and Fan, Ziwei and Wang, Hao and Sun, Yizhou and Ding, Hao and Huan, Luke and
@@ -89,7 +91,8 @@ def bibtex() -> str:
 @software{{metatok,
   title   = {{metatok: lossless prompt compression that people can see and check}},
   author  = {{{{The metatok authors}}}},
-  version = {{{metatok.__version__}}}{url}
+  version = {{{metatok.__version__}}},
+  url     = {{{REPOSITORY}}}
 }}
 """
 
