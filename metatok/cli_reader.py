@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metatok import cli
+from metatok import terminal
 
 if TYPE_CHECKING:
     from metatok.reader import Reader
@@ -30,14 +30,14 @@ def add_commands(command: Add) -> None:
     sub = command("ask", _ask, "ask the bundled reader about a text")
     sub.add_argument("file", metavar="FILE", help="the text; - is standard input")
     sub.add_argument("question", metavar="QUESTION", help='for example "parent of lexer.py"')
-    sub.add_argument("--method", choices=cli.METHODS, help="compress the text first (default: leave it raw)")
+    sub.add_argument("--method", choices=terminal.METHODS, help="compress the text first (default: leave it raw)")
     sub.add_argument("--reader", metavar="NAME", help=reader_help)
     sub.add_argument("--json", action="store_true", help="print an object with the answer, tokens and times instead")
 
     sub = command("evaluate", _evaluate, "measure what the reader answers from raw, compressed and lossy prompts")
     sub.add_argument("--task", default="tree", metavar="NAME", help="which task, tree or repo (default: tree)")
-    sub.add_argument("--n", type=cli._count, default=1000, metavar="N", help="how many prompts (default: 1,000)")
-    sub.add_argument("--seed", type=cli._count, default=0, metavar="SEED", help="which prompts (default: 0)")
+    sub.add_argument("--n", type=terminal.count, default=1000, metavar="N", help="how many prompts (default: 1,000)")
+    sub.add_argument("--seed", type=terminal.count, default=0, metavar="SEED", help="which prompts (default: 0)")
     sub.add_argument("--json", action="store_true", help="print the results as JSON instead of a table")
     sub.add_argument("--reader", metavar="NAME", help=reader_help)
     sub.add_argument("-o", "--output", metavar="OUT", help="write the JSON there as well, over what is there")
@@ -58,12 +58,12 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _ask(arguments: argparse.Namespace) -> int:
-    data = cli._read(arguments.file)
+    data = terminal.read(arguments.file)
     try:
         prompt = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise cli.Refused(
-            f"{cli._shown(arguments.file)} is not UTF-8 text (byte {error.start}), and the reader reads text."
+        raise terminal.Refused(
+            f"{terminal.shown(arguments.file)} is not UTF-8 text (byte {error.start}), and the reader reads text."
         ) from error
     with _refusing():
         answer = _reader(arguments.reader).ask(prompt, arguments.question, arguments.method)
@@ -80,7 +80,7 @@ def _ask(arguments: argparse.Namespace) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     output = arguments.output
     if output and not Path(output).absolute().parent.is_dir():
-        raise cli.Refused(f"{cli._shown(output)}: there is no such folder.")
+        raise terminal.Refused(f"{terminal.shown(output)}: there is no such folder.")
     with _refusing():
         from metatok.tasks.base import TASKS
 
@@ -95,7 +95,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     encoded = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
     print(encoded if arguments.json else text(results), end="" if arguments.json else "\n")
     if output:
-        cli._write(output, encoded.encode(), force=True)
+        terminal.write(output, encoded.encode(), force=True)
     return 0
 
 
@@ -123,9 +123,9 @@ def _refusing() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "metatok").partition(".")[0] == "metatok":
             raise
-        raise cli.Refused(f"The reader needs the package {error.name}: {INSTALL}.") from error
+        raise terminal.Refused(f"The reader needs the package {error.name}: {INSTALL}.") from error
     except FileNotFoundError as error:
-        raise cli.Refused(f"{cli._shown(str(error.filename or error))}: {cli._reason(error)}.") from error
+        raise terminal.Refused(f"{terminal.shown(str(error.filename or error))}: {terminal.reason(error)}.") from error
     except ValueError as error:
         sentence = str(error).strip()
-        raise cli.Refused(f"{sentence[:1].upper()}{sentence[1:].rstrip('.')}.") from error
+        raise terminal.Refused(f"{sentence[:1].upper()}{sentence[1:].rstrip('.')}.") from error

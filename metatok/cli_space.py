@@ -10,7 +10,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from metatok import cli
+from metatok import terminal
 from metatok.cli_reader import Add
 
 
@@ -35,16 +35,20 @@ def _publish(arguments: argparse.Namespace) -> int:
         folder = Path(arguments.folder)
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise cli.Refused(f"{cli._shown(arguments.folder)} is not empty; --folder takes a new or an empty folder.")
+            raise terminal.Refused(
+                f"{terminal.shown(arguments.folder)} is not empty; --folder takes a new or an empty folder."
+            )
         return _publish_from(folder, arguments)
     except ModuleNotFoundError as error:
         if (error.name or "metatok").partition(".")[0] == "metatok":
             raise
-        raise cli.Refused(f"Publishing needs the package {error.name}: pip install 'metatok[demo]'.") from error
+        raise terminal.Refused(f"Publishing needs the package {error.name}: pip install 'metatok[demo]'.") from error
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise cli.Refused(f"{cli._shown(str(error.filename or arguments.folder))}: {cli._reason(error)}.") from error
+        raise terminal.Refused(
+            f"{terminal.shown(str(error.filename or arguments.folder))}: {terminal.reason(error)}."
+        ) from error
 
 
 def _publish_from(folder: Path, arguments: argparse.Namespace) -> int:
@@ -55,7 +59,7 @@ def _publish_from(folder: Path, arguments: argparse.Namespace) -> int:
         publish.assemble(folder, arguments.space)
         wrong = publish.problems(folder, publish.required_python())
         for sentence in wrong:
-            cli._complain(sentence)
+            terminal.complain(sentence)
         if wrong:
             return 1
         files = publish.contents(folder)
@@ -64,8 +68,8 @@ def _publish_from(folder: Path, arguments: argparse.Namespace) -> int:
                 print(f"{size:>12,}  {path}")
         print(f"{sum(size for _, size in files):>12,}  bytes in {len(files)} files")
         if not arguments.dry_run:
-            cli._flush()
+            terminal.flush()
             print(publish.upload(folder, arguments.space))
     except publish.PublishError as error:
-        raise cli.Refused(str(error)) from error
+        raise terminal.Refused(str(error)) from error
     return 0

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 import metatok
-from metatok.cli import METHODS, Progress, main, table, write_file
+from metatok.cli import main, table
 from metatok.codec import METHODS as CODEC_METHODS
 from metatok.summary import summarize
+from metatok.terminal import METHODS, Progress, write_file
 from metatok.tokenizer import MetaTokenizer
 
 TEXT = b"GET /index.html 200\nGET /style.css 200\nGET /index.html 304\n" * 12
