@@ -1,9 +1,9 @@
 """MetaTokenizer: text to ids with meta-tokens and back.
 
-What this file does: it joins a tokenizer (`backends.py`) and a codec (`codec.py`), keeps character ranges
-raw, says whether the tokenizer itself gives a text back unchanged, and turns meta-tokens into real added
-tokens of a Hugging Face tokenizer. What it does not: no BOS or EOS, no chat template, no search for phrases,
-no file format (`container.py`).
+What this file does: it joins a tokenizer (`tokenizer_sources.py` finds it, `backends.py` runs it) and a codec
+(`codec.py`), keeps character ranges raw, says whether the tokenizer itself gives a text back unchanged, and turns
+meta-tokens into real added tokens of a Hugging Face tokenizer. What it does not: no BOS or EOS, no chat template, no
+search for phrases, no file format (`container.py`).
 
 Nothing heavy is imported before a tokenizer is asked for; `transformers` only for folders and Hub ids.
 """
@@ -25,9 +25,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from metatok import backends
-from metatok.backends import OFFLINE, Backend, HuggingFaceBackend, TokenizerError
+from metatok import tokenizer_sources
+from metatok.backends import Backend, HuggingFaceBackend
 from metatok.codec import MAX_LENGTH, Codec, Compressed, Method
+from metatok.tokenizer_sources import OFFLINE, TokenizerError
 
 __all__ = ["OFFLINE", "MetaTokenizer", "RoundTrip", "TokenizerError"]
 
@@ -89,7 +90,7 @@ class MetaTokenizer:
             ValueError: the pool or the method is not one that `Codec` takes.
         """
         name = os.fspath(name)
-        backend = backends.load(name, local_only=local_only)
+        backend = tokenizer_sources.load(name, local_only=local_only)
         saved: dict[str, Any] = {}
         if isinstance(backend, HuggingFaceBackend) and (Path(name) / SETTINGS_FILE).is_file():
             saved = _read_settings(Path(name) / SETTINGS_FILE)

@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from metatok import FormatError
-from metatok.backends import TEKKEN_SPECIALS, WHITESPACE_RUN, TiktokenBackend, cut_whitespace
+from metatok.backends import WHITESPACE_RUN, TiktokenBackend, cut_whitespace
 from metatok.byte_table import ByteTable
 from metatok.codec import METHODS, Codec
 from metatok.summary import summarize
 from metatok.tokenizer import OFFLINE, MetaTokenizer, TokenizerError, compare
+from metatok.tokenizer_sources import TEKKEN_SPECIALS
 
 OFFLINE_NAMES = [name for name, _ in OFFLINE]
 EXACT = ["mistral:tekken", "mistral:v3", "mistral:v1", "bpe"]  # "bpe": the byte-level BPE of a local folder
@@ -280,7 +281,7 @@ def test_tiktoken_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
     ranks = {bytes([byte]): byte for byte in range(256)} | {b"ab": 256}
     tiny = tiktoken.Encoding("tiny", pat_str=r"\w+|\W+", mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 300})
     monkeypatch.setitem(tiktoken.registry.ENCODINGS, "o200k_base", tiny)
-    monkeypatch.setattr("metatok.backends._loaded", {})
+    monkeypatch.setattr("metatok.tokenizer_sources._loaded", {})
     tok = MetaTokenizer.from_pretrained("tiktoken:o200k_base", method="flat", meta_tokens=None)
     assert (tok.vocab_size, tok.method, tok.meta_tokens, tok.hf) == (301, "flat", None, None)
     text = "ab<|endoftext|>ab🦜\0"
