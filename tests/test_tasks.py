@@ -91,11 +91,21 @@ def expected(sample: Sample) -> str:
     return " < ".join(path_of(name, parents))
 
 
+def expected_working(sample: Sample) -> str:
+    """The path of what is asked about, where the answer is read from it."""
+    if sample.kind not in ("depth", "inside"):
+        return ""
+    parents = PARSERS[sample.serialization](sample.prompt)
+    return " < ".join(path_of(sample.question.split()[2 if sample.kind == "depth" else 1], parents)) + ": "
+
+
 @pytest.mark.parametrize("size", [0.0, 0.5, 1.0])
 def test_answers_follow_from_the_prompt(size: float) -> None:
     seen = Counter()
     for sample in islice(samples(get("tree"), seed=1, size=size), 400):
         assert sample.answer == expected(sample), (sample.question, sample.prompt)
+        assert sample.working == expected_working(sample), (sample.question, sample.prompt)
+        assert get("tree").score(sample.written, sample.answer) == {"exact_match": 1.0}
         seen[sample.kind, sample.serialization] += 1
     assert len(seen) == len(tree.KINDS) * len(PARSERS)
 
@@ -164,7 +174,20 @@ def test_names_are_unique_and_well_formed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "truth", "score"), [("a < b", "a < b", 1.0), (" yes\n", "yes", 1.0), ("A", "a", 0.0), ("", "none", 0.0)]
+    ("answer", "truth", "score"),
+    [
+        ("a < b", "a < b", 1.0),
+        (" yes\n", "yes", 1.0),
+        ("A", "a", 0.0),
+        ("", "none", 0.0),
+        # Working is not scored, but what is no working is not passed over.
+        ("a < b < c: yes", "yes", 1.0),
+        ("a < b < c: yes", "no", 0.0),
+        ("wrong < b: 2\n", "2", 1.0),
+        ("a < b < c:", "2", 0.0),
+        ("a < b < c: 2 or 3", "3", 0.0),
+        ("none: a < b", "a < b", 0.0),
+    ],
 )
 def test_score(answer: str, truth: str, score: float) -> None:
     assert get("tree").score(answer, truth) == {"exact_match": score}

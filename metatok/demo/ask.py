@@ -39,7 +39,7 @@ it is as short as the compressed one.
 <b>It can</b> answer five kinds of question (<i>parent of</i>, <i>children of</i>, <i>depth of</i>, <i>path of</i>,
 <i>is … inside …</i>) about trees with any names, written as in the examples: lines
 <code>leaf &lt; parent &lt; root</code> and <code>parent: leaf, leaf</code>, <code>ls -R</code>, or XML; best at 150 to
-700 tokens.
+700 tokens. A depth, a yes or a no comes after the path that it is read from, as in <code>leaf &lt; parent: 1</code>.
 <b>It cannot</b> chat, know anything that is not in the prompt, or answer other questions; it will say something
 nevertheless, and that will be wrong.{measured}</p>
 """

@@ -1,5 +1,8 @@
 """Held-out accuracy while training: exact match under greedy decoding, without decoding.
 
+All that is written must match, the working of an answer, too (`metatok.tasks.base.Sample.written`). The reported
+evaluation scores the answer alone, so it may find some more right.
+
 An answer is decoded exactly if and only if each of its tokens, and the end after them, is the likeliest one after the
 true tokens before it. So one pass over all answers tells, some fifty times sooner than decoding; a test compares both.
 The reported evaluation, with intervals, times and baselines, is another file's.

@@ -28,6 +28,7 @@ class Sample:
         kind: which kind of question, a word of the task.
         serialization: how the prompt is written, a word of the task.
         seen: whether the prompt is made of what training may contain.
+        working: what a reader may write before the answer, as people show their working; it is not scored.
     """
 
     prompt: str
@@ -36,6 +37,12 @@ class Sample:
     kind: str
     serialization: str
     seen: bool
+    working: str = ""
+
+    @property
+    def written(self) -> str:
+        """The answer with its working in front, as a reader is trained to write it."""
+        return self.working + self.answer
 
 
 class Task(Protocol):
@@ -66,7 +73,7 @@ class Task(Protocol):
         ...
 
     def matches(self, answer: str, truth: str) -> bool:
-        """Whether the answer is exactly right."""
+        """Whether the answer is exactly right, with its working or without."""
         ...
 
     def score(self, answer: str, truth: str) -> dict[str, float]:
@@ -132,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ValueError as error:  # too little is installed for the task
             parser.exit(1, f"{error}\n")
         print(f"── {s.serialization}, {s.kind}, {'seen' if s.seen else 'unseen'}")
-        print(f"{s.prompt}\n\n? {s.question}\n= {s.answer}\n")
+        print(f"{s.prompt}\n\n? {s.question}\n= {s.written}\n")
     return 0
 
 

@@ -16,6 +16,11 @@ Three serializations:
 Five kinds of question, the same words and forms of answer for every serialization: `parent of X`, `children of X`
 (`a, b, c`, in the order of the text), `depth of X` (the root has depth 0), `path of X` (`X < parent < root`) and
 `is X inside Y` (`yes` or `no`, equally often). What is not there is `none`: the parent of the root, children of a leaf.
+
+A depth, and whether X is inside Y, are read from the path of X. That path is the working that a reader is trained to
+write first, `X < parent < root: 2`, whatever form the prompt has: a model of few layers cannot follow and count a chain
+within the one step that a `2` or a `yes` leaves it (Nye et al., "Show your work", arXiv 2112.00114). Only the answer is
+scored.
 """
 
 from __future__ import annotations
@@ -32,6 +37,7 @@ from metatok.tasks.words import coin, words
 KINDS = ("parent", "children", "depth", "path", "inside")
 MAX_DEPTH = 6
 MAX_CHILDREN = 6
+PATH, WORKED = " < ", ": "  # between the names of a path in an answer, and after one that is working
 EMPTY_SHARE = 0.08  # of the questions for a parent or for children whose answer is `none`
 
 EXTENSIONS = (
@@ -171,33 +177,38 @@ SMALLEST = 4  # nodes of the trees that a curriculum begins with
 # ---- questions
 
 
-def ask(rng: random.Random, tree: list[Node], kind: str) -> tuple[str, str]:
-    """A question of this kind about the tree, and its answer.
+def ask(rng: random.Random, tree: list[Node], kind: str) -> tuple[str, str, str]:
+    """A question of this kind about the tree, the working of its answer, and the answer.
 
-    >>> ask(random.Random(0), grow(random.Random(3), 5), "depth")
-    ('depth of saimkendBeta', '3')
+    >>> ask(random.Random(0), grow(random.Random(3), 3), "depth")
+    ('depth of glass92', 'glass92 < storage34: ', '1')
     """
     inner = [node for node in tree if node.children]
     empty = rng.random() < EMPTY_SHARE
     if kind == "parent":
         node = tree[0] if empty else rng.choice(tree[1:])
-        return f"parent of {node.name}", node.parent.name if node.parent else "none"
+        return f"parent of {node.name}", "", node.parent.name if node.parent else "none"
     if kind == "children":
         node = rng.choice([n for n in tree if not n.children] if empty else inner)
-        return f"children of {node.name}", ", ".join(child.name for child in node.children) or "none"
+        return f"children of {node.name}", "", ", ".join(child.name for child in node.children) or "none"
     if kind == "depth":
         # A level first, then a node of it: otherwise most questions would have the same answer.
         depth = rng.choice(sorted({len(node.path) - 1 for node in tree}))
-        return f"depth of {rng.choice([n.name for n in tree if len(n.path) - 1 == depth])}", str(depth)
+        node = rng.choice([n for n in tree if len(n.path) - 1 == depth])
+        return f"depth of {node.name}", _working(node), str(depth)
     if kind == "path":
         node = rng.choice(tree)
-        return f"path of {node.name}", " < ".join(node.path)
+        return f"path of {node.name}", "", PATH.join(node.path)
     if kind == "inside":
         return _ask_inside(rng, tree, inner)
     raise ValueError(f"unknown kind of question {kind!r}; choose one of {', '.join(KINDS)}")
 
 
-def _ask_inside(rng: random.Random, tree: list[Node], inner: list[Node]) -> tuple[str, str]:
+def _working(node: Node) -> str:
+    return PATH.join(node.path) + WORKED
+
+
+def _ask_inside(rng: random.Random, tree: list[Node], inner: list[Node]) -> tuple[str, str, str]:
     """Yes and no equally often, whether or not the node asked for holds others, which would give the answer away."""
     yes, holds = rng.random() < 0.5, rng.random() < 0.4
     for attempt in count():
@@ -210,7 +221,8 @@ def _ask_inside(rng: random.Random, tree: list[Node], inner: list[Node]) -> tupl
             if node is not outer and (outer.name in node.path) == yes and (bool(node.children) == holds or attempt > 25)
         ]
         if among:
-            return f"is {rng.choice(among).name} inside {outer.name}", "yes" if yes else "no"
+            node = rng.choice(among)
+            return f"is {node.name} inside {outer.name}", _working(node), "yes" if yes else "no"
     raise AssertionError("unreachable: of two nodes one is outside the other")
 
 
@@ -246,13 +258,20 @@ class TreeTask:
         first = rng.randrange(len(KINDS))  # kinds take turns
         for i in range(first, first + questions):
             kind = KINDS[i % len(KINDS)]
-            question, answer = ask(rng, tree, kind)
-            asked.setdefault(question, Sample(prompt, question, answer, kind, serialization, seen))
+            question, working, answer = ask(rng, tree, kind)
+            asked.setdefault(question, Sample(prompt, question, answer, kind, serialization, seen, working))
         return list(asked.values())
 
     def matches(self, answer: str, truth: str) -> bool:
-        """See `metatok.tasks.base.Task.matches`: up to white space at the ends."""
-        return exact_match(answer, truth) == 1.0
+        """See `metatok.tasks.base.Task.matches`: up to white space at the ends, and after the working of a depth or of
+        `inside`, whatever it says.
+
+        >>> task = TreeTask()
+        >>> task.matches("lexer < core < app: 2", "2"), task.matches("2", "2"), task.matches("lexer: core", "core")
+        (True, True, False)
+        """
+        worked = truth in ("yes", "no") or truth.isdigit()
+        return exact_match(answer.rpartition(WORKED)[2] if worked else answer, truth) == 1.0
 
     def score(self, answer: str, truth: str) -> dict[str, float]:
         """Exact match: 1.0 or 0.0.
