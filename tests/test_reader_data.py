@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -110,16 +111,35 @@ def test_an_example_holds_prompt_questions_and_answers(tokenizer: MetaTokenizer,
         a = part.index(ANSWER)
         assert (part[0], part[-1]) == (QUESTION, EOS)
         assert tokenizer.decode(part[1:a]) == sample.question
-        assert tokenizer.decode(part[a + 1 : -1]) == sample.answer
+        assert tokenizer.decode(part[a + 1 : -1]) == sample.written
         assert e.position[e.segment == number].tolist() == list(range(start, start + len(part)))
         weight = e.weight[e.segment == number].tolist()
         assert weight[: a + 1] == [0.0] * (a + 1)
-        begins = [
-            k for k in range(a + 1, len(part)) if k == a + 1 or tokenizer.fragment(part[k - 1 : k]) in (", ", " < ")
-        ]
+        before = (", ", " < ", ": ")
+        begins = [k for k in range(a + 1, len(part)) if k == a + 1 or tokenizer.fragment(part[k - 1 : k]) in before]
         assert [k for k, w in enumerate(weight) if w == 3.0] == begins
         assert weight.count(1.0) == len(part) - a - 1 - len(begins)
     assert (e.weight[:start] > 0).sum() == (e.weight[start:] > 0).sum()
+
+
+def test_prompts_that_are_text_are_predicted_at_all_places(tokenizer: MetaTokenizer) -> None:
+    """But for meta-tokens, which are drawn at random; and their words stay what they are."""
+    drawn = TREE.draw(random.Random(0), questions=4)
+    e, few = (make_example(tokenizer, drawn, DataConfig(), random.Random(0), "ltsc", text_weight=w) for w in (0.5, 0.0))
+    prompt = e.segment == 0
+    np.testing.assert_array_equal(e.ids, few.ids)
+    np.testing.assert_array_equal(e.weight[~prompt], few.weight[~prompt])
+    predicted = e.ids[prompt] < VOCAB_SIZE
+    predicted[0] = False  # the mark in front
+    np.testing.assert_array_equal(e.weight[prompt], np.where(predicted, np.float32(0.5), 0))
+
+    def raw_prompts(config: DataConfig) -> set[str]:
+        batches = pool_of_batches([TREE], tokenizer, replace(config, compressed_share=0.0), 1, 0, size=0.0)
+        return {tokenizer.decode(b.ids[i, b.segment[i] == 0][1:]) for b in batches for i in range(len(b.ids))}
+
+    written = raw_prompts(DataConfig(renamed_share=0.0))
+    assert raw_prompts(DataConfig(text_weights={"tree": 0.5}, renamed_share=1.0)) == written
+    assert not raw_prompts(DataConfig(renamed_share=1.0)) & written
 
 
 @pytest.mark.parametrize("form", ["ltsc", "inline"])
@@ -235,5 +255,7 @@ def test_emphasis_on_what_no_task_has_is_refused() -> None:
         check_names([TREE], DataConfig(emphasis={"childs": 2.0}))
     with pytest.raises(ValueError, match="'repo', which this run has not; it has tree"):
         check_names([TREE], DataConfig(task_weights={"repo": 0.5}))
+    with pytest.raises(ValueError, match="'repo', which this run has not; it has tree"):
+        check_names([TREE], DataConfig(text_weights={"repo": 0.5}))
     with pytest.raises(ValueError, match="must not be negative"):
         check_names([TREE], DataConfig(task_weights={"tree": 0.0}))

@@ -24,14 +24,12 @@ from metatok.reader.adapters import extend_tokenizer  # noqa: E402
 from metatok.reader.batch import answers, self_information  # noqa: E402
 from metatok.reader.finetune import (  # noqa: E402
     FORMS,
-    FinetuneConfig,
     Finetuning,
     finetune,
-    from_dict,
     logits_at,
     main,
-    make_example,
 )
+from metatok.reader.finetune_data import FinetuneConfig, from_dict, make_example  # noqa: E402
 from metatok.reader.marks import FORMAT  # noqa: E402
 from metatok.tasks.base import Sample, get, samples  # noqa: E402
 from metatok.tokenizer import MetaTokenizer  # noqa: E402
@@ -123,7 +121,11 @@ def test_a_run_resumes_bit_for_bit(base: Path, tmp_path: Path) -> None:
     again = [stopped.step() for _ in range(7)]
     stopped.save()
     resumed = Finetuning(str(base), CONFIG, tmp_path / "stopped")
-    assert (resumed.steps, resumed.tokens, resumed.batch) == (stopped.steps, stopped.tokens, stopped.batch)
+    assert (resumed.steps, resumed.tokens, resumed.supply.place) == (
+        stopped.steps,
+        stopped.tokens,
+        stopped.supply.place,
+    )
     again += [resumed.step() for _ in range(5)]
     assert again == losses
     for name, value in whole.trained.items():
@@ -189,7 +191,7 @@ def test_examples_are_what_people_will_ask(untied: Path) -> None:
 
 def test_outputs_are_those_of_the_whole_sequence(untied: Path, tmp_path: Path) -> None:
     run = Finetuning(str(untied), CONFIG, tmp_path)
-    batch = run._next_batch()
+    batch = run.supply.next(0.0)
     assert len(batch.ids) > 1
     model = run.accelerator.unwrap_model(run.model)
     with torch.no_grad():
@@ -255,9 +257,11 @@ def test_prompts_that_are_too_long_for_the_model_are_one_sentence(untied: Path, 
 def test_two_processes_train_one_model(untied: Path, tmp_path: Path) -> None:
     config = tmp_path / "c.toml"
     config.write_text('tasks = ["tree"]\nmeta_tokens = 64\nrank = 4\ntokens = 8000\nevaluate_prompts = 1\n')
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "metatok.reader.finetune"]
-    command += ["--base-model", str(untied), str(config), str(tmp_path / "run")]
-    subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    # --standalone: a port of its own; without it every run on a machine meets at the same one.
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "metatok.reader.finetune", "--base-model", str(untied), str(config), str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-3000:]
     state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
     assert len(state["places"]) == 2
     with pytest.raises(ValueError, match="this run has 2 processes; resume it with as many"):

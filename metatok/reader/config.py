@@ -37,6 +37,8 @@ class DataConfig:
     first_weight: float = 3.0  # of the loss where an answer or a name in it begins; the rest of it weighs 1
     emphasis: dict[str, float] = field(default_factory=dict)  # of the loss, by kind and serialization
     prompt_weight: float = 0.05  # on positions of the prompt; names there cannot be known, and are noise
+    # On all places of the prompts of a task whose prompts are text to go on with, like code; they keep their words.
+    text_weights: dict[str, float] = field(default_factory=dict)
     expand_weight: float = 0.3  # on positions of an expanded prompt
     batch_tokens: int = 2560
     longest: int = 2048  # examples that are longer are left out

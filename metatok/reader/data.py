@@ -11,8 +11,9 @@ Each question sees the prompt and itself only, at the positions it would have al
 over the prompt trains what many would. The prompt may be compressed; questions and answers never are. An expand example
 has `<|expand|>` and the whole raw prompt in the place of the questions.
 
-In a share of the examples the ids of words are exchanged for others at random (`renaming`). What a prompt says about
-its names stays true, and no name can be known by heart, or stay without training because no word list has it.
+In a share of the examples the ids of words are exchanged for others at random (`renaming`), but not where prompts are
+text to go on with (`text_weights`). What a prompt says about its names stays true, and no name can be known by heart,
+or stay without training because no word list has it.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ Float = NDArray[np.float32]
 POOL = 256  # examples that are sorted by length together
 ROUND = 16  # batch lengths are multiples of this, so that few shapes occur
 FIXED = "parent children depth path of is inside none yes no entry member dn"  # no names: never exchanged
-BETWEEN = (", ", " < ")  # what stands between the names of an answer
+BETWEEN = (", ", " < ", ": ")  # what stands between the names of an answer, and between its working and itself
 
 
 def check_names(tasks: Sequence[Task], config: DataConfig) -> None:
     """Raises:
-    ValueError: `emphasis` or `task_weights` names what this run does not have, or no task is left.
+    ValueError: `emphasis`, `task_weights` or `text_weights` names what this run does not have, or no task is left.
     """
-    for name in config.task_weights:
+    for name in (*config.task_weights, *config.text_weights):
         if name not in config.tasks:
             raise ValueError(f"a weight for task {name!r}, which this run has not; it has {', '.join(config.tasks)}")
     weights = [config.task_weights.get(name, 1.0) for name in config.tasks]
@@ -151,7 +152,7 @@ def word_ids(tokenizer: MetaTokenizer) -> Int:
 
 @lru_cache(maxsize=4)
 def _between_names(tokenizer: MetaTokenizer) -> frozenset[int]:
-    """The ids after which an answer goes on with another name."""
+    """The ids after which an answer goes on with another name, or comes to its point."""
     return frozenset(int(tokenizer.encode(text)[-1]) for text in BETWEEN)
 
 
@@ -171,6 +172,7 @@ def make_example(
     *,
     expand: bool = False,
     renamed: Int | None = None,
+    text_weight: float = 0.0,
 ) -> Example:
     """One prompt with its questions, raw (`form` None) or compressed with meta-tokens drawn at random.
 
@@ -178,6 +180,7 @@ def make_example(
         samples: at least one; all have the same prompt.
         expand: ask for the whole prompt instead, `samples[0]`'s.
         renamed: what takes the place of each id in prompt, questions and answers, see `renaming`.
+        text_weight: of the loss on each token of the prompt but meta-tokens; 0 for `prompt_weight` on a few of all.
     """
 
     def encode(text: str) -> list[int]:
@@ -201,7 +204,7 @@ def make_example(
         between = _between_names(tokenizer)
         parts = []
         for s in samples:
-            answer = [*encode(s.answer), EOS]
+            answer = [*encode(s.written), EOS]
             found = [i == 0 or answer[i - 1] in between for i in range(len(answer))]
             factor = config.emphasis.get(s.kind, 1.0) * config.emphasis.get(s.serialization, 1.0)
             weights = [factor * (config.first_weight if f else 1.0) for f in found]
@@ -212,10 +215,12 @@ def make_example(
         position += range(start, start + len(question) + len(answer))
         weight += [0.0] * len(question) + weights
 
-    # Learning to predict the prompt itself teaches looking back and copying; as many places as answers have tokens.
-    places = min(len(prompt), sum(len(answer) for _, answer, _ in parts))
-    for i in rng.sample(range(1, start), places):
-        weight[i] = config.prompt_weight
+    if text_weight > 0:  # meta-tokens are drawn at random, so there is nothing to predict
+        weight[1:start] = [text_weight if i < tokenizer.vocab_size else 0.0 for i in prompt]
+    else:  # predicting names teaches looking back and copying all the same; as many places as answers have tokens
+        places = min(len(prompt), sum(len(answer) for _, answer, _ in parts))
+        for i in rng.sample(range(1, start), places):
+            weight[i] = config.prompt_weight
     return Example(np.array(ids), np.array(segment), np.array(position), np.array(weight, dtype=np.float32), phrases)
 
 
@@ -251,6 +256,9 @@ def pool_of_batches(
 
     Args:
         size: how large prompts get, see `metatok.tasks.base.Task.draw`.
+
+    Raises:
+        ValueError: every example is longer than `config.longest`.
     """
     examples = []
     weights = [config.task_weights.get(task.name, 1.0) for task in tasks]
@@ -262,12 +270,17 @@ def pool_of_batches(
         if compressed:
             form = "ltsc" if rng.random() < config.ltsc_share else "inline"
         expand = compressed and rng.random() < config.expand_share / config.compressed_share
-        renamed = renaming(tokenizer, rng) if rng.random() < config.renamed_share else None
+        text_weight = config.text_weights.get(task.name, 0.0)
+        renamed = renaming(tokenizer, rng) if rng.random() < config.renamed_share and not text_weight else None
         # All sizes up to the current one, larger ones more often: small prompts teach fastest, and stay in range.
         drawn = task.draw(rng, size=size * rng.random() ** 0.5, questions=config.questions, seen=True)
-        example = make_example(tokenizer, drawn, config, rng, form, expand=expand, renamed=renamed)
+        example = make_example(
+            tokenizer, drawn, config, rng, form, expand=expand, renamed=renamed, text_weight=text_weight
+        )
         if len(example.ids) <= config.longest:
             examples.append(example)
+    if not examples:
+        raise ValueError(f"no example of {', '.join(config.tasks)} fits into {config.longest} tokens.")
     examples.sort(key=lambda e: len(e.ids))
     batches = list(cut(examples, config.batch_tokens))
     random.Random(f"order/{seed}/{number}").shuffle(batches)

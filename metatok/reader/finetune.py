@@ -1,13 +1,11 @@
 """Fine-tune any causal LM of the Hub to read compressed prompts: LoRA, and trained embeddings for the new tokens.
 
     metatok train --base-model ID CONFIG.toml FOLDER
-    torchrun --nproc-per-node 2 -m metatok.reader.finetune --base-model ID CONFIG.toml FOLDER    # on two GPUs
+    torchrun --standalone --nproc-per-node 2 -m metatok.reader.finetune --base-model ID CONFIG.toml FOLDER    # on two GPUs
 
 The paper's own setting (LTSC, arXiv 2506.00307): a pretrained model learns the meta-tokens. The data are those of the
 reader trained from nothing: prompts raw, `ltsc` and `inline`, meta-ids at random, questions never compressed, and the
-expand task. One example is one question, in the order that people will ask in:
-
-    [bos] prompt <|q|> question <|a|> answer [eos]        [bos] compressed prompt <|expand|> raw prompt [eos]
+expand task; `finetune_data.py` makes the examples.
 
 Low-rank adapters on all linear layers and the embeddings of new tokens are trained (peft); all else stays as it was.
 Meta-tokens have plain embeddings, the paper's form; phrase-based ones are for the reader of this repository only.
@@ -25,10 +23,10 @@ import json
 import random
 import sys
 import time
-import tomllib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,129 +38,18 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from metatok.codec import Codec, Method
+from metatok.codec import Method
 from metatok.reader.adapters import add_adapters, extend_tokenizer, load_base
-from metatok.reader.config import OptimizerConfig, build
-from metatok.reader.data import NO_PHRASES, Batch, Example, cut, pack
+from metatok.reader.config import OptimizerConfig
+from metatok.reader.data import Batch, Example, cut, pack
+from metatok.reader.finetune_data import FinetuneConfig, from_dict, load_config, make_example, make_pool
 from metatok.reader.folders import folder_of
-from metatok.reader.marks import Marks
 from metatok.reader.running import agreed, stopping, write_checkpoint
+from metatok.reader.supply import Place, Supply
 from metatok.reader.train import fast_dtype, learning_rate
-from metatok.tasks.base import Sample, Task, get
-from metatok.tokenizer import MetaTokenizer
+from metatok.tasks.base import get
 
-POOL = 64  # examples that are sorted by length together
 FORMS: tuple[Method | None, ...] = (None, "ltsc", "inline")
-
-
-@dataclass(frozen=True)
-class FinetuneConfig:
-    """A whole run; `finetune.toml` beside this file is an example."""
-
-    seed: int = 1
-    tasks: tuple[str, ...] = ("tree", "repo")
-    meta_tokens: int = 256
-    compressed_share: float = 0.65  # of the examples; half of them `ltsc`, half `inline`
-    expand_share: float = 0.15  # of the examples, all of them compressed
-    expand_weight: float = 0.3  # of the loss on an expanded prompt's tokens; an answer's weigh 1
-    rank: int = 16  # of the adapters; their scale is 2
-    adapter_lr: float = 2e-4
-    embedding_lr: float = 2e-3
-    tokens: int = 20_000_000  # of all examples together; the cosine ends there
-    warmup_steps: int = 50
-    final_lr: float = 0.02  # at the end of the cosine, relative
-    clip: float = 1.0  # of the gradient's norm
-    batch_tokens: int = 8192  # of one process's batch
-    longest: int = 4096  # examples that are longer, or too long for the model, are left out
-    largest: float = 1.0  # size of the largest prompts, see `metatok.tasks.base.Task.draw`; held-out ones have it
-    full_size_at: float = 0.3  # share of the training after which prompts have all sizes
-    evaluate_minutes: float = 10.0
-    checkpoint_minutes: float = 10.0
-    evaluate_prompts: int = 40  # of each task, in three forms
-
-
-def load_config(path: Path) -> FinetuneConfig:
-    """The configuration of a TOML file; what it leaves out has its default.
-
-    Raises:
-        ValueError: for a name that is no setting.
-    """
-    return from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
-
-
-def from_dict(values: dict[str, Any]) -> FinetuneConfig:
-    """The inverse of `dataclasses.asdict`.
-
-    >>> from_dict({"rank": 8}).rank
-    8
-    """
-    config: FinetuneConfig = build(FinetuneConfig(), values)
-    return config
-
-
-# ---- examples
-
-
-def make_example(
-    tokenizer: MetaTokenizer,
-    marks: Marks,
-    sample: Sample,
-    rng: random.Random,
-    form: Method | None,
-    *,
-    expand_weight: float | None = None,
-) -> Example:
-    """One question about one prompt, raw (`form` None) or compressed with meta-tokens drawn at random.
-
-    Args:
-        expand_weight: ask for the whole prompt instead, with this weight on each of its tokens.
-    """
-    raw = prompt = tokenizer.encode(sample.prompt).tolist()
-    if form is not None:
-        codec = Codec(tokenizer.vocab_size, tokenizer.meta_tokens, form)
-        prompt = codec.compress(raw, seed=rng.getrandbits(32)).ids.tolist()
-    if expand_weight is not None:
-        asked, answer = [marks.expand], [*raw, marks.eos]
-    else:
-        question, said = (tokenizer.encode(text).tolist() for text in (sample.question, sample.answer))
-        asked, answer = [marks.question, *question, marks.answer], [*said, marks.eos]
-    front = [*marks.front, *prompt, *asked]
-    n = len(front) + len(answer)
-    weight = np.zeros(n, dtype=np.float32)
-    weight[len(front) :] = 1.0 if expand_weight is None else expand_weight
-    return Example(np.array(front + answer), np.zeros(n, dtype=np.int64), np.arange(n), weight, NO_PHRASES)
-
-
-def make_pool(
-    tasks: Sequence[Task],
-    tokenizer: MetaTokenizer,
-    marks: Marks,
-    config: FinetuneConfig,
-    number: int,
-    size: float,
-    longest: int,
-) -> list[Batch]:
-    """Pool `number` of the training data: the batches of `POOL` examples, in random order.
-
-    Args:
-        longest: examples that have more tokens are left out.
-        size: how large prompts get, see `metatok.tasks.base.Task.draw`.
-    """
-    examples = []
-    for i in range(POOL):
-        rng = random.Random(f"finetune/{config.seed}/{number}/{i}")
-        task = rng.choice(tasks)
-        compressed = rng.random() < config.compressed_share
-        form: Method | None = rng.choice(("ltsc", "inline")) if compressed else None
-        expand = compressed and rng.random() < config.expand_share / config.compressed_share
-        sample = task.draw(rng, size=size * rng.random() ** 0.5)[0]
-        weight = config.expand_weight if expand else None
-        example = make_example(tokenizer, marks, sample, rng, form, expand_weight=weight)
-        if len(example.ids) <= longest:
-            examples.append(example)
-    batches = list(cut(sorted(examples, key=lambda e: len(e.ids)), config.batch_tokens))
-    random.Random(f"finetune-order/{config.seed}/{number}").shuffle(batches)
-    return [pack(batch) for batch in batches]
 
 
 def logits_at(model: Any, batch: Batch, device: torch.device) -> Tensor:
@@ -213,14 +100,16 @@ class Finetuning:
         self.tasks = [get(name) for name in config.tasks]
         self.steps = self.tokens = 0
         self.seconds = 0.0
-        self.pool, self.pool_size, self.batch = -1, 0.0, 0  # the current pool, and batches of it that are done
-        self._batches: list[Batch] = []
+        place = Place()
         folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
-            self._load()
+            place = self._load()
         elif self.accelerator.is_main_process:
             settings = {"base_model": base} | asdict(config)
             (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        make = partial(make_pool, self.tasks, self.tokenizer, self.marks, config, self.longest)
+        ranks = self.accelerator.process_index, self.accelerator.num_processes
+        self.supply = Supply(make, place, config.largest, config.full_size_at, *ranks)
 
     @property
     def checkpoint(self) -> Path:
@@ -232,7 +121,7 @@ class Finetuning:
 
     def save(self) -> None:
         """Write the checkpoint; it is either the old one or the new one, whenever the machine stops."""
-        places = gather_object([(self.pool, self.pool_size, self.batch)])
+        places = gather_object([asdict(self.supply.place)])
         if not self.accelerator.is_main_process:
             return
         state = {
@@ -244,8 +133,8 @@ class Finetuning:
         }
         write_checkpoint(self.checkpoint, state)
 
-    def _load(self) -> None:
-        state = torch.load(self.checkpoint, weights_only=True, map_location=self.accelerator.device)
+    def _load(self) -> Place:
+        state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
         if state["base"] != self.base:
             raise ValueError(
                 f"the run in {self.folder} fine-tunes {state['base']}, not {self.base}; take another folder."
@@ -257,9 +146,7 @@ class Finetuning:
                 parameter.copy_(state["trained"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         self.steps, self.tokens, self.seconds = state["counts"]
-        self.pool, self.pool_size, self.batch = state["places"][self.accelerator.process_index]
-        if self.batch:
-            self._batches = self._make_pool()
+        return Place(**state["places"][self.accelerator.process_index])
 
     def export(self) -> None:
         """Write the adapter and its tokenizer to `adapter/`; plain peft and transformers read them."""
@@ -269,25 +156,10 @@ class Finetuning:
         adapted.save_pretrained(self.folder / "adapter", save_embedding_layers=False)
         self.tokenizer.save_pretrained(self.folder / "adapter")
 
-    def _make_pool(self) -> list[Batch]:
-        number = self.pool * self.accelerator.num_processes + self.accelerator.process_index
-        settings = self.tokenizer, self.marks, self.config
-        return make_pool(self.tasks, *settings, number, self.pool_size, self.longest)
-
-    def _next_batch(self) -> Batch:
-        if self.batch == len(self._batches):
-            grown = min(1.0, self.tokens / self.config.tokens / self.config.full_size_at)
-            self.pool_size = self.config.largest * grown
-            self.pool, self.batch = self.pool + 1, 0
-            self._batches = self._make_pool()
-            if not self._batches:
-                raise ValueError(f"no prompt of {', '.join(self.config.tasks)} fits into {self.longest} tokens.")
-        self.batch += 1
-        return self._batches[self.batch - 1]
-
     def step(self) -> float:
         """One update; the loss before it, of this process's batch."""
-        batch, config, device = self._next_batch(), self.config, self.accelerator.device
+        config, device = self.config, self.accelerator.device
+        batch = self.supply.next(self.tokens / config.tokens)
         schedule = OptimizerConfig(tokens=config.tokens, warmup_steps=config.warmup_steps, final_lr=config.final_lr)
         factor = learning_rate(schedule, self.steps, self.tokens)
         for group, lr in zip(self.optimizer.param_groups, (config.adapter_lr, config.embedding_lr), strict=True):
@@ -362,7 +234,7 @@ class Finetuning:
                 if self.steps % 10 == 0 or self.done:
                     mean = sum(losses) / len(losses)
                     losses.clear()
-                    self.log(loss=round(mean, 4), size=round(self.pool_size, 3))
+                    self.log(loss=round(mean, 4), size=round(self.supply.place.size, 3))
                     bar.set_postfix(loss=f"{mean:.3f}", **shown)
                 if self.seconds - evaluated >= 60 * self.config.evaluate_minutes:
                     evaluated = self.seconds

@@ -7,15 +7,12 @@ part of the run's place, so a run that resumes gets the same batches, with worke
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 
-from metatok.reader.config import Config
-from metatok.reader.data import Batch, pool_of_batches
-from metatok.tasks.base import Task
-from metatok.tokenizer import MetaTokenizer
+from metatok.reader.data import Batch
 
 
 @dataclass
@@ -42,22 +39,30 @@ class Supply:
     """Batches without end.
 
     Args:
+        make: the pool of this number and size of its prompts, at least one batch; with workers it must be picklable.
         place: where to go on; changed by `next`.
+        largest: size of the largest prompts.
+        full_size_at: share of the run after which prompts have all sizes.
         rank, ranks: this process and how many there are; each has pools of its own.
+        workers: processes that make pools beside this one; 0: this one makes them when they are needed.
     """
 
     def __init__(
         self,
-        tasks: Sequence[Task],
-        tokenizer: MetaTokenizer,
-        config: Config,
+        make: Callable[[int, float], list[Batch]],
         place: Place,
+        largest: float,
+        full_size_at: float,
         rank: int = 0,
         ranks: int = 1,
+        *,
+        workers: int = 0,
     ):
-        self.config, self.place = config, place
-        self._tasks, self._tokenizer, self._rank, self._ranks = list(tasks), tokenizer, rank, ranks
-        self._workers = ProcessPoolExecutor(config.workers, get_context("spawn")) if config.workers else None
+        self.place = place
+        self._make, self._largest, self._full_size_at = make, largest, full_size_at
+        self._rank, self._ranks = rank, ranks
+        self._workers = ProcessPoolExecutor(workers, get_context("spawn")) if workers else None
+        self._ahead = workers + 1  # pools that are ordered
         self._ordered: deque[Future[list[Batch]]] = deque()
         place.orders = [(number, size) for number, size in place.orders]
         for number, size in place.orders if self._workers else ():
@@ -74,9 +79,8 @@ class Supply:
         if place.batch == len(self._batches):
             if place.orders:
                 place.orders.pop(0)
-            while len(place.orders) < self.config.workers + 1:
-                data = self.config.data
-                self._order(data.largest * min(1.0, progress / data.full_size_at))
+            while len(place.orders) < self._ahead:
+                self._order(self._largest * min(1.0, progress / self._full_size_at))
             self._batches, place.batch = self._current(), 0
         place.batch += 1
         return self._batches[place.batch - 1]
@@ -95,12 +99,10 @@ class Supply:
 
     def _submit(self, number: int, size: float) -> Future[list[Batch]]:
         assert self._workers
-        data, seed = self.config.data, self.config.seed
-        return self._workers.submit(pool_of_batches, self._tasks, self._tokenizer, data, seed, number, size)
+        return self._workers.submit(self._make, number, size)
 
     def _current(self) -> list[Batch]:
         """The pool at the head of the orders."""
         if self._workers:
             return self._ordered.popleft().result()
-        number, size = self.place.orders[0]
-        return pool_of_batches(self._tasks, self._tokenizer, self.config.data, self.config.seed, number, size)
+        return self._make(*self.place.orders[0])

@@ -1,7 +1,7 @@
 """Train the reader from nothing: one cosine, checkpoints that a run resumes from bit for bit.
 
     metatok train CONFIG.toml FOLDER
-    torchrun --nproc-per-node 2 -m metatok.reader.train CONFIG.toml FOLDER    # on two GPUs
+    torchrun --standalone --nproc-per-node 2 -m metatok.reader.train CONFIG.toml FOLDER    # on two GPUs
 
 FOLDER receives `config.json`, `tokenizer/`, `log.jsonl` (loss and held-out accuracy) and `checkpoint.pt`, written
 atomically every few minutes and when the run is told to stop. The same command goes on where the checkpoint is.
@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from tqdm import tqdm
 
 from metatok.reader.bpe import save_tokenizer, texts, train_bpe
 from metatok.reader.config import Config, OptimizerConfig, from_dict, load_config
-from metatok.reader.data import Batch, check_names
+from metatok.reader.data import Batch, check_names, pool_of_batches
 from metatok.reader.export import load_exported
 from metatok.reader.heldout import Item, accuracy, held_out
 from metatok.reader.mimetic import initialise
@@ -117,7 +118,8 @@ class Run:
         elif self.processes.is_main_process:
             (folder / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
         rank, ranks = self.processes.process_index, self.processes.num_processes
-        self.supply = Supply(self.tasks, self.tokenizer, config, place, rank, ranks)
+        data, make = config.data, partial(pool_of_batches, self.tasks, self.tokenizer, config.data, config.seed)
+        self.supply = Supply(make, place, data.largest, data.full_size_at, rank, ranks, workers=config.workers)
         self._held_out: list[Item] = []
 
     def _prepare(self) -> None:
@@ -160,7 +162,7 @@ class Run:
 
     def _load(self) -> Place:
         """Take up the checkpoint; where this process is in its data."""
-        state = torch.load(self.checkpoint, weights_only=True, map_location=self.device)
+        state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")  # what takes it moves it
         self.model.load_state_dict(state["model"])
         for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(values)
