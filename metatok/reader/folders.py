@@ -96,7 +96,7 @@ def folder_of(name: str | os.PathLike[str] | None) -> Path:
             raise ReaderError(f"The folder {name} holds no config.json, so there is no reader in it.")
         return Path(name)
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
     try:
         return Path(snapshot_download(name, allow_patterns=FILES, local_files_only=True))
@@ -106,7 +106,9 @@ def folder_of(name: str | os.PathLike[str] | None) -> Path:
         pass
     try:
         return Path(snapshot_download(name, allow_patterns=FILES, etag_timeout=NETWORK_SECONDS))
-    except Exception as error:  # whatever the network, the Hub or the disk can raise: it is out of reach
+    except (GatedRepoError, RepositoryNotFoundError):
+        raise ReaderError(f"{name} is no folder here, and the Hub has no such model that can be read.") from None
+    except Exception as error:  # whatever the network, the Hub or the disk can raise
         raise ReaderError(
-            f"{name} is no folder here, and could not be downloaded from the Hub ({type(error).__name__})."
+            f"{name} is no folder here, and could not be downloaded from the Hub, which may be out of reach."
         ) from error
