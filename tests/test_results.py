@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shutil
@@ -18,7 +19,7 @@ from metatok import links
 from metatok.demo import about
 from metatok.demo.results import EXPECTED, NO_INTERVAL, sections
 from metatok.demo.tables import rows_html, source_html, table_html
-from metatok.reader.report import RESULTS, rows
+from metatok.reader.report import RESULTS, rows, text
 from metatok.views.results import accuracy_figure, peers_figure, speed_figure, tokens_figure
 
 TREE = json.loads((RESULTS / "reader-tree.json").read_text(encoding="utf-8"))
@@ -72,6 +73,27 @@ def test_the_charts_are_of_the_numbers_in_the_files() -> None:
         "lossy" in str(row["delta-ltsc"]) for row in ENGINE["peers"]["rows"]
     )
     assert len(speed_figure(ENGINE["speed"]["rows"]).data) == 4
+
+
+def test_a_task_with_a_score_of_its_own_is_shown_by_that(tmp_path: Path) -> None:
+    other = {"edit_similarity": 0.625, "edit_similarity_ci95": [0.5, 0.75]}
+    data = copy.deepcopy(TREE) | {"task": "repo"}
+    for name, form in data["results"].items():
+        form |= other | ({} if name == "raw" else {"edit_similarity_gap": 0.0, "edit_similarity_gap_ci95": [0.0, 0.0]})
+    for groups in data["by"].values():
+        for group in groups.values():
+            group["edit_similarity"] = {form: 0.4321 for form in group["exact_match"]}
+    (tmp_path / "reader-repo.json").write_text(json.dumps(data))
+    (section,) = (section for section in sections(tmp_path) if section.name == "reader-repo")
+    assert list(section.figures) == ["Edit similarity, by form of the prompt", "Edit similarity, against tokens"]
+    bars, points = section.figures.values()
+    assert {x for part in bars.data for x in part.x} == {y for part in points.data for y in part.y} == {62.5}
+    assert bars.data[0].error_x.array[0] == bars.data[0].error_x.arrayminus[0] == pytest.approx(12.5)
+    assert bars.layout.xaxis.title.text == points.layout.yaxis.title.text == "edit similarity, %"
+    assert "Edit similarity in %, by kind of question" in section.below
+    assert section.below.count(">43.2<") == 5 * sum(len(groups) for groups in data["by"].values())
+    assert "43.2" in text(data)
+    assert "62.5 (50.0 to 75.0)" in section.below
 
 
 def test_missing_files_get_a_sentence_with_the_command(tmp_path: Path) -> None:

@@ -108,18 +108,20 @@ def reader_section(name: str, data: Mapping[str, Any]) -> Iterator[Section]:
     head, *body = report.rows(data)
     table = table_html(head, body, f"Results of the task {task}")
     forms = [form for form in results if "@" not in form and "/" not in form]
+    score = report.scores(data)[-1]
+    label = "Exactly right" if score == "exact_match" else readable(score).capitalize()
     parts = []
     for aspect, groups in data["by"].items():
         rows = [
-            [value, f"{group['n']:,}", *(f"{100 * group['exact_match'][form]:.1f}" for form in forms)]
+            [value, f"{group['n']:,}", *(f"{100 * group[score][form]:.1f}" for form in forms)]
             for value, group in groups.items()
         ]
-        caption = f"Exactly right in %, {ASPECTS.get(aspect, aspect)}"
+        caption = f"{label} in %, {ASPECTS.get(aspect, aspect)}"
         parts.append(details_html(caption, table_html([aspect.replace("_", " "), "n", *forms], rows, caption)))
     notes = "".join(f"<p>{escape(note)}</p>" for note in data["notes"])
     figures = {
-        "Exactly right, by form of the prompt": accuracy_figure(results),
-        "Exactly right, against tokens": tokens_figure(results),
+        f"{label}, by form of the prompt": accuracy_figure(results, score),
+        f"{label}, against tokens": tokens_figure(results, score),
     }
     yield Section(name, above, figures, table + "".join(parts) + notes)
 

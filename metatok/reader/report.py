@@ -19,6 +19,17 @@ RESULTS = Path(__file__).parents[2] / "assets" / "results"
 OPEN, CLOSE = "<!-- reader-results -->", "<!-- /reader-results -->"
 
 
+def scores(results: Mapping[str, Any]) -> list[str]:
+    """The names of an evaluation's scores, exact match first; the last one says most about the task.
+
+    >>> scores({"results": {"raw": {"exact_match": 0.1, "ci95": [0, 1], "edit_similarity": 0.4,
+    ...                             "edit_similarity_ci95": [0, 1]}}})
+    ['exact_match', 'edit_similarity']
+    """
+    first: Mapping[str, Any] = next(iter(results["results"].values()))
+    return ["exact_match", *(name for name in first if f"{name}_ci95" in first)]
+
+
 def rows(results: Mapping[str, Any]) -> list[list[str]]:
     """The head and one row a form, all strings.
 
@@ -30,14 +41,15 @@ def rows(results: Mapping[str, Any]) -> list[list[str]]:
     ['raw', '400', '95.0 (93.0 to 96.0)', '', '', '40', '90']
     """
     forms: Mapping[str, Mapping[str, Any]] = results["results"]
-    metrics = [name for name in next(iter(forms.values())) if f"{name}_ci95" in next(iter(forms.values()))]
-    head = ["prompt", "tokens", "exact match %", "gap, points"]
+    metrics = scores(results)
+    head = ["prompt", "tokens"]
     for metric in metrics:
         head += [f"{metric.replace('_', ' ')} %", "gap, points"]
     table = [[*head, "written out %", "prefill ms", "total ms"]]
     for name, form in forms.items():
         row = [name, f"{form['tokens']:,.0f}"]
-        for metric, prefix in [("exact_match", ""), *((metric, f"{metric}_") for metric in metrics)]:
+        for metric in metrics:
+            prefix = "" if metric == "exact_match" else f"{metric}_"
             row.append(_percent(form[metric], form[f"{prefix}ci95"]))
             row.append(_percent(form[f"{prefix}gap"], form[f"{prefix}gap_ci95"]) if f"{prefix}gap" in form else "")
         row.append(f"{100 * form['expand_exact']:.1f}" if "expand_exact" in form else "")
@@ -58,10 +70,11 @@ def caption(results: Mapping[str, Any]) -> str:
 def text(results: Mapping[str, Any]) -> str:
     """For a terminal: aligned columns, then raw and the methods by kind, serialization, length and names."""
     forms = [name for name in results["results"] if "@" not in name and "/" not in name]
-    parts = [["exact match %", "n", *forms]]
+    score = scores(results)[-1]
+    parts = [[f"{score.replace('_', ' ')} %", "n", *forms]]
     for aspect, groups in results["by"].items():
         for value, group in groups.items():
-            shares = [f"{100 * group['exact_match'][name]:.1f}" for name in forms]
+            shares = [f"{100 * group[score][name]:.1f}" for name in forms]
             parts.append([value if aspect == "seen" else f"{aspect} {value}", str(group["n"]), *shares])
     notes = "".join(f"\nNote: {note}" for note in results["notes"])
     return f"{caption(results)}\n\n{_aligned(rows(results))}\n\n{_aligned(parts)}{notes}"

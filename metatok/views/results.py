@@ -66,11 +66,12 @@ def group_of(form: str) -> str:
     return "raw" if form == "raw" else "compressed"
 
 
-def accuracy_figure(results: Mapping[str, Any]) -> go.Figure:
-    """How often each form of the prompt was answered exactly right, with its 95 % interval.
+def accuracy_figure(results: Mapping[str, Any], score: str = "exact_match") -> go.Figure:
+    """How well each form of the prompt was answered, with its 95 % interval.
 
     Args:
         results: an evaluation's `results`, by form: `exact_match` and `ci95`, shares from 0 to 1.
+        score: which one of theirs; the interval of another one is `{score}_ci95`.
 
     >>> forms = {"raw": {"exact_match": 0.5, "ci95": [0.4, 0.6]}, "inline": {"exact_match": 0.25, "ci95": [0.2, 0.3]}}
     >>> [(part.name, list(part.y), list(part.x)) for part in accuracy_figure(forms).data]
@@ -82,16 +83,16 @@ def accuracy_figure(results: Mapping[str, Any]) -> go.Figure:
         if forms:
             figure.add_scatter(
                 name=group,
-                x=[100 * results[form]["exact_match"] for form in forms],
+                x=[100 * results[form][score] for form in forms],
                 y=[escape(form) for form in forms],
-                error_x=_errors([results[form] for form in forms]),
+                error_x=_errors([results[form] for form in forms], score),
                 mode="markers",
                 marker={"color": color, "symbol": symbol, "size": 9},
                 hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
             )
     charts.style(figure)
     figure.update_layout(height=130 + 24 * len(results))
-    figure.update_xaxes(title={"text": "exactly right, %", "standoff": 6}, range=[0, 100], dtick=20)
+    figure.update_xaxes(title={"text": _score_label(score), "standoff": 6}, range=[0, 100], dtick=20)
     figure.update_yaxes(
         categoryorder="array", categoryarray=[escape(form) for form in reversed(list(results))], dtick=1
     )
@@ -99,11 +100,12 @@ def accuracy_figure(results: Mapping[str, Any]) -> go.Figure:
     return figure
 
 
-def tokens_figure(results: Mapping[str, Any]) -> go.Figure:
+def tokens_figure(results: Mapping[str, Any], score: str = "exact_match") -> go.Figure:
     """Accuracy with its 95 % interval against the mean length of the prompt, in tokens.
 
     Args:
         results: as for `accuracy_figure`, with `tokens`.
+        score: as for `accuracy_figure`.
     """
     figure = go.Figure()
     series: dict[str, list[str]] = {}
@@ -117,8 +119,8 @@ def tokens_figure(results: Mapping[str, Any]) -> go.Figure:
         figure.add_scatter(
             name=escape(name),
             x=[results[form]["tokens"] for form in forms],
-            y=[100 * results[form]["exact_match"] for form in forms],
-            error_y=_errors([results[form] for form in forms]),
+            y=[100 * results[form][score] for form in forms],
+            error_y=_errors([results[form] for form in forms], score),
             mode="markers+text" if labelled else "markers",
             marker={"color": color, "symbol": BASELINES.get(name, symbol), "size": 10},
             text=[escape(form) for form in forms] if labelled else None,
@@ -130,7 +132,7 @@ def tokens_figure(results: Mapping[str, Any]) -> go.Figure:
     longest = max(form["tokens"] for form in results.values())
     figure.update_layout(height=130 + 24 * len(results))
     figure.update_xaxes(title={"text": "tokens of the prompt, mean", "standoff": 6}, range=[0, 1.12 * longest])
-    figure.update_yaxes(title={"text": "exactly right, %", "standoff": 6}, range=[0, 100], dtick=20)
+    figure.update_yaxes(title={"text": _score_label(score), "standoff": 6}, range=[0, 100], dtick=20)
     _legend(figure, 24 * len(results))
     return figure
 
@@ -215,9 +217,14 @@ def saving_of(value: Any) -> tuple[float | None, bool]:
         return None, False
 
 
-def _errors(forms: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def _score_label(score: str) -> str:
+    return "exactly right, %" if score == "exact_match" else f"{score.replace('_', ' ')}, %"
+
+
+def _errors(forms: Iterable[Mapping[str, Any]], score: str) -> dict[str, Any]:
     """Plotly's error bars, in percent."""
-    made = [(form["exact_match"], *form["ci95"]) for form in forms]
+    interval = "ci95" if score == "exact_match" else f"{score}_ci95"
+    made = [(form[score], *form[interval]) for form in forms]
     return {
         "type": "data",
         "symmetric": False,
