@@ -64,10 +64,10 @@ drawn = tree.draw(random.Random(8), size=0.0, questions=5)
 print(drawn[0].prompt)
 
 # %% tags=["same"]
-pd.DataFrame([(s.kind, s.question, s.answer) for s in drawn], columns=["kind", "question", "answer"])
+pd.DataFrame([(s.kind, s.question, s.written) for s in drawn], columns=["kind", "question", "answer"])
 
 # %% [markdown]
-# All answers but *yes*, *no* and numbers are **copied**: find in the prompt what the question names, write what stands beside it. Names are new in each prompt, so there is nothing to know by heart.
+# All answers but *yes*, *no* and numbers are **copied**: find in the prompt what the question names, write what stands beside it. Those three come after the path that they are read from, which the model writes first: with its few layers it can count what it has written, but hardly what it only looks at. Names are new in each prompt, so there is nothing to know by heart.
 #
 # A model this small gets a tokenizer of its own, with 256 meta-tokens behind its words.
 
@@ -147,7 +147,9 @@ print(f"{run.steps:,} steps, {run.tokens:,} tokens")
 log = pd.DataFrame([json.loads(line) for line in (folder / "run" / "log.jsonl").open()])
 curve = pd.concat([log.tokens, pd.DataFrame(log.held_out.tolist())], axis=1)
 
-asked = pd.DataFrame(islice(samples(tree, seed=1, size=0.0), 2000))
+asked = pd.DataFrame(
+    [(s.kind, s.written) for s in islice(samples(tree, seed=1, size=0.0), 2000)], columns=["kind", "answer"]
+)
 commonest = asked.groupby("kind").answer.agg(lambda answers: 100 * answers.value_counts(normalize=True).iloc[0])
 without_reading = commonest.mean()
 commonest.round(1).rename("right without reading, %").to_frame()
@@ -203,7 +205,12 @@ export(folder / "run", folder / "reader")
 small = Reader.from_pretrained(folder / "reader")
 pd.DataFrame(
     [
-        (s.question, s.answer, small.ask(s.prompt, s.question).read(), small.ask(s.prompt, s.question, "inline").read())
+        (
+            s.question,
+            s.written,
+            small.ask(s.prompt, s.question).read(),
+            small.ask(s.prompt, s.question, "inline").read(),
+        )
         for s in tree.draw(random.Random(9), size=0.0, questions=5, seen=False)
     ],
     columns=["question", "answer", "reader, raw", "reader, inline"],
@@ -422,7 +429,7 @@ table
 # %%
 sample = picked[0]
 print(sample.prompt[:400], "…", sep="\n")
-print("\n?", sample.question, "\n=", sample.answer)
+print("\n?", sample.question, "\n=", sample.written)
 for method in (None, "inline"):
     answer = reader.ask(sample.prompt, sample.question, method)
     said = answer.read()

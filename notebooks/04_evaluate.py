@@ -62,17 +62,19 @@ sample = get("tree").draw(random.Random(55), size=0.25)[0]
 forms = forms_of(reader, sample.prompt, lossy)
 for name in ("raw", "ltsc", "inline", "truncation@inline", "random@inline", "selective_context@inline"):
     print(f"── {name}, {len(forms[name].prompt.ids)} tokens\n{reader.tokenizer.hf.decode(forms[name].prompt.ids)}\n")
-print("?", sample.question, "\n=", sample.answer)
+print("?", sample.question, "\n=", sample.written)
 
 # %% [markdown]
 # The first three say the same: the text can be rebuilt from each. The others have lost something, and whether it matters depends on the question. The question itself is never compressed.
 #
 # ## 2. The committed results
 #
-# `metatok evaluate` wrote them: the same prompts in every form, greedy answers, exact match.
+# `metatok evaluate` wrote them: the same prompts in every form, greedy answers. Answers about trees are right or wrong (exact match). A line of code can be nearly right, so its characters are compared as well: edit similarity, 100 for the same line.
 
 # %%
 FILES = {"tree": "reader-tree.json", "repo": "reader-repo.json"}
+SCORES = {"tree": "exact_match", "repo": "edit_similarity"}
+LABELS = {"tree": "exact answers, %", "repo": "edit similarity, %"}
 results = {}
 for task, file in FILES.items():
     if (RESULTS / file).exists():
@@ -89,38 +91,43 @@ def kind_of(form):
     return "lossy" if "@" in form else form.partition("/")[0]
 
 
-def table_of(result):
-    rows = pd.DataFrame(result["results"]).T.rename_axis("prompt").reset_index()
-    low, high = np.stack(rows.ci95).T
-    return pd.DataFrame(
-        {
-            "prompt": rows.prompt,
-            "tokens": rows.tokens.astype(float).round().astype(int),
-            "exact, %": 100 * rows.exact_match.astype(float),
-            "from": 100 * low,
-            "to": 100 * high,
-            "prefill, ms": rows.prefill_ms.astype(float).round().astype(int),
-        }
-    ).round(1)
+def of(task, form, what):
+    """A number of the task's score: its `value`, `ci95`, `gap` or `gap_ci95`, in percent or points."""
+    score = SCORES[task]
+    key = score if what == "value" else what if score == "exact_match" else f"{score}_{what}"
+    return 100 * np.array(results[task]["results"][form][key])
+
+
+def table_of(task):
+    rows = []
+    for form, r in results[task]["results"].items():
+        low, high = of(task, form, "ci95")
+        rows.append(
+            {"prompt": form, "tokens": round(r["tokens"]), LABELS[task]: of(task, form, "value"), "from": low}
+            | {"to": high, "exact, %": 100 * r["exact_match"], "prefill, ms": round(r["prefill_ms"])}
+        )
+    table = pd.DataFrame(rows).astype({LABELS[task]: float}).round(1)
+    return table if SCORES[task] != "exact_match" else table.drop(columns="exact, %")
 
 
 for task, result in results.items():
     display(Markdown(f"**{task}**, {result['n']} prompts; *from* and *to* are the 95 % interval"))
-    display(table_of(result))
+    display(table_of(task))
 
 # %%
-for task, result in results.items():
-    table = table_of(result).sort_values(["tokens", "exact, %"], ascending=False)
+for task in results:
+    score = LABELS[task]
+    table = table_of(task).sort_values(["tokens", score], ascending=False)
     table["form"] = [f"{prompt} · {tokens:,.0f}" for prompt, tokens in zip(table.prompt, table.tokens, strict=True)]
     figure = px.scatter(
         table,
-        x="exact, %",
+        x=score,
         y="form",
         color=table.prompt.map(kind_of),
-        error_x=table["to"] - table["exact, %"],
-        error_x_minus=table["exact, %"] - table["from"],
+        error_x=table["to"] - table[score],
+        error_x_minus=table[score] - table["from"],
         color_discrete_map=COLORS,
-        labels={"exact, %": f"exact answers, % ({task})", "form": ""},
+        labels={score: f"{score} ({task})", "form": ""},
     )
     figure.update_traces(marker_size=9).update_xaxes(rangemode="tozero")
     show(figure.update_yaxes(categoryorder="array", categoryarray=table.form.tolist()[::-1]), height=560)
@@ -136,11 +143,11 @@ for task, result in results.items():
         {
             "prompt": name,
             "kind": kind_of(name),
-            "gap": 100 * r["gap"],
-            "low": 100 * r["gap_ci95"][0],
-            "high": 100 * r["gap_ci95"][1],
+            "gap": float(of(task, name, "gap")),
+            "low": of(task, name, "gap_ci95")[0],
+            "high": of(task, name, "gap_ci95")[1],
         }
-        for name, r in result["results"].items()
+        for name in result["results"]
         if name != "raw"
     ]
     table = pd.DataFrame(rows)
@@ -152,7 +159,7 @@ for task, result in results.items():
         error_x=table.high - table.gap,
         error_x_minus=table.gap - table.low,
         color_discrete_map=COLORS,
-        labels={"gap": f"points of exact match lost against raw ({task})", "prompt": ""},
+        labels={"gap": f"points of {SCORES[task].replace('_', ' ')} lost against raw ({task})", "prompt": ""},
     )
     figure.update_traces(marker_size=9).add_vline(0, line_dash="dot", line_color=COLORS["raw"])
     show(figure.update_yaxes(categoryorder="array", categoryarray=table.prompt.tolist()[::-1]), height=520)
@@ -163,80 +170,84 @@ for task, result in results.items():
 # %%
 for task, result in results.items():
     for method in ("ltsc", "inline"):
-        r, raw = result["results"][method], result["results"]["raw"]
-        rivals = {n: x["exact_match"] for n, x in result["results"].items() if n.endswith(f"@{method}")}
+        rivals = {n: float(of(task, n, "value")) for n in result["results"] if n.endswith(f"@{method}")}
         best = max(rivals, key=rivals.get)
-        proven = "which is more than chance" if r["gap_ci95"][0] > 0 else "which may be chance"
+        proven = "which is more than chance" if of(task, method, "gap_ci95")[0] > 0 else "which may be chance"
         print(
-            f"{task}, {method}: {r['saving']:.0%} fewer tokens; {100 * r['exact_match']:.1f} % right and raw "
-            f"{100 * raw['exact_match']:.1f} %, {proven}. Best lossy of this length: {best.partition('@')[0]}, "
-            f"{100 * rivals[best]:.1f} %."
+            f"{task}, {method}: {result['results'][method]['saving']:.0%} fewer tokens; {SCORES[task].replace('_', ' ')} "
+            f"{of(task, method, 'value'):.1f} % and raw {of(task, 'raw', 'value'):.1f} %, {proven}. "
+            f"Best lossy of this length: {best.partition('@')[0]}, {rivals[best]:.1f} %."
         )
 
 # %% [markdown]
 # ## 3. By kind of question, and by length
 #
-# The files hold the share of right answers in each group. An answer is right or wrong, so the scores behind a share are known, and the same bootstrap as `metatok evaluate` uses gives its interval.
+# The files hold the mean score of each group. Where an answer is right or wrong, a share of n answers tells how large the true share may be (Jeffreys' interval, which is honest where all of a few answers are right; resampling them would always give 100 %); edit similarities are shown without.
 
 # %%
-from metatok.reader.evaluate import bootstrap, mean_and_interval
-
 SHOWN = ["raw", "ltsc", "truncation@ltsc", "inline", "truncation@inline"]
 
 
 FEWEST = 10  # prompts of a group that is shown
 
 
-def scores(share, n):
-    """n scores, 0 or 1, with this mean."""
-    return np.repeat([1.0, 0.0], [round(share * n), n - round(share * n)])
+def likely(share, n, seed):
+    """10,000 draws of what the true share may be: Beta(right + ½, wrong + ½)."""
+    right = round(share * n)
+    return np.random.default_rng(seed).beta(right + 0.5, n - right + 0.5, 10_000)
 
 
-def groups(result, aspect):
+def groups(task, aspect):
     rows = []
-    for value, group in result["by"][aspect].items():
+    for value, group in results[task]["by"][aspect].items():
         if group["n"] < FEWEST:
             continue
         for form in SHOWN:
-            mean, (low, high) = mean_and_interval(scores(group["exact_match"][form], group["n"]), seed=0)
+            mean = low = high = group[SCORES[task]][form]
+            if SCORES[task] == "exact_match":
+                low, high = np.percentile(likely(mean, group["n"], seed=0), (2.5, 97.5))
             rows.append(
-                {aspect: f"{value}<br>n = {group['n']}", "prompt": form, "exact": mean, "low": low, "high": high}
+                {aspect: f"{value}<br>n = {group['n']}", "prompt": form, "mean": mean, "low": low, "high": high}
             )
     return pd.DataFrame(rows)
 
 
-def bars(table, aspect, label):
+def bars(task, aspect, label):
+    table = groups(task, aspect)
+    if table.empty:
+        print(f"{task}: no group by {label} has {FEWEST} prompts.")
+        return
     figure = px.bar(
         table,
         x=aspect,
-        y=100 * table.exact,
+        y=100 * table["mean"],
         color="prompt",
         barmode="group",
-        error_y=100 * (table.high - table.exact),
-        error_y_minus=100 * (table.exact - table.low),
+        error_y=100 * (table.high - table["mean"]),
+        error_y_minus=100 * (table["mean"] - table.low),
         color_discrete_map={name: COLORS[name.rpartition("@")[2]] for name in SHOWN},
-        labels={"y": "exact answers, %", aspect: label},
+        labels={"y": LABELS[task], aspect: f"{label} ({task})"},
     )
     figure.for_each_trace(lambda bar: bar.update(marker_opacity=0.4 if "@" in bar.name else 1))
     show(figure.update_traces(error_y_thickness=1, error_y_width=2).update_yaxes(range=[0, 104]))
 
 
-for task, result in results.items():
-    bars(groups(result, "kind"), "kind", f"kind of question ({task})")
+for task in results:
+    bars(task, "kind", "kind of question")
 
 # %% [markdown]
 # **What to see:** where a cut-off prompt does as well as the raw one, the answer stood at its beginning, or can be guessed (*inside* has two answers). Elsewhere compare `ltsc` and `inline` with the pale bar to the right of each: a prompt cut off to the same length.
 
 # %%
-for task, result in results.items():
-    bars(groups(result, "prompt_tokens"), "prompt_tokens", f"tokens of the raw prompt ({task})")
+for task in results:
+    bars(task, "prompt_tokens", "tokens of the raw prompt")
 
 # %% [markdown]
 # **What to see:** whether accuracy falls with length, and whether it falls faster for compressed prompts. Groups of fewer than ten prompts are left out.
 #
 # ## 4. Ask yourself
 #
-# New prompts, of a seed that the committed results did not use, through the same functions. First: are these results of the reader that is loaded here?
+# New trees, of a seed that the committed results did not use, through the same functions. (Code prompts are ten times as long, and made of the packages that are installed, so they are others on each machine; `metatok evaluate --task repo` asks those.) First: are these results of the reader that is loaded here?
 
 # %%
 from metatok.reader.evaluate import described
@@ -252,35 +263,30 @@ from metatok.reader.evaluate import ANSWER_TOKENS, draw
 
 cheap = {"truncation": lossy["truncation"]}
 live = {}
-for task, result in results.items():
-    try:
-        picked, _ = draw(reader, get(task), PROMPTS, seed=result["seed"] + 1)
-    except ValueError as error:  # the task's prompts are code of installed packages, and here are too few
-        print(f"{task}: not asked here. {error}")
-        continue
+if "tree" in results:
+    picked, _ = draw(reader, get("tree"), PROMPTS, seed=results["tree"]["seed"] + 1)
     forms = [forms_of(reader, s.prompt, cheap) for s in picked]
     for name in SHOWN:
         asked = [(f[name].prompt, s.question) for f, s in zip(forms, picked, strict=True)]
         said = answers(reader, asked, ANSWER_TOKENS)
-        live[task, name] = np.array(
-            [get(task).score(a, s.answer)["exact_match"] for a, s in zip(said, picked, strict=True)]
+        live[name] = np.array(
+            [get("tree").score(a, s.answer)["exact_match"] for a, s in zip(said, picked, strict=True)]
         )
-    print(f"{task}: {len(picked)} prompts in {len(SHOWN)} forms")
+    print(f"{len(picked)} prompts in {len(SHOWN)} forms")
 
 # %% [markdown]
-# Two samples differ by chance. Both are resampled, and the interval is of their difference. Of several comparisons at 95 % one would soon fail by chance, so each is made at 99 %.
+# Two samples differ by chance. The interval is of the difference of their true shares, drawn as above. Of several comparisons at 95 % one would soon fail by chance, so each is made at 99 %.
 
 # %%
 rows = []
-for (task, name), now in live.items():
-    committed = results[task]["results"][name]
-    then = scores(committed["exact_match"], results[task]["n"])
-    difference = bootstrap(now[None], seed=1)[0] - bootstrap(then[None], seed=2)[0]
+for name, now in live.items():
+    committed = results["tree"]["results"][name]
+    mean, n = now.mean(), results["tree"]["n"]
+    difference = likely(mean, len(now), seed=1) - likely(committed["exact_match"], n, seed=2)
     low, high = np.percentile(difference, (0.5, 99.5))
-    mean, interval = mean_and_interval(now, seed=0)
+    interval = np.percentile(likely(mean, len(now), seed=0), (2.5, 97.5))
     rows.append(
         {
-            "task": task,
             "prompt": name,
             "committed, %": 100 * committed["exact_match"],
             "here, %": 100 * mean,
@@ -295,14 +301,16 @@ table = pd.DataFrame(rows).round(1)
 table
 
 # %%
-for task, part in table.groupby("task", sort=False):
-    result = results[task]
-    intervals = 100 * np.array([result["results"][name]["ci95"] for name in part.prompt])
+if live:
+    result = results["tree"]
+    intervals = 100 * np.array([result["results"][name]["ci95"] for name in table.prompt])
     both = pd.concat(
         [
-            part.assign(value=part["here, %"], low=part["from"], high=part["to"], source=f"here, {PROMPTS} prompts"),
-            part.assign(
-                value=part["committed, %"],
+            table.assign(
+                value=table["here, %"], low=table["from"], high=table["to"], source=f"here, {PROMPTS} prompts"
+            ),
+            table.assign(
+                value=table["committed, %"],
                 low=intervals[:, 0],
                 high=intervals[:, 1],
                 source=f"committed, {result['n']} prompts",
@@ -317,14 +325,14 @@ for task, part in table.groupby("task", sort=False):
         error_y=both.high - both.value,
         error_y_minus=both.value - both.low,
         color_discrete_sequence=[COLORS["bound"], COLORS["inline"]],
-        labels={"value": f"exact answers, % ({task})", "prompt": ""},
+        labels={"value": "exact answers, %", "prompt": ""},
     )
     show(
         figure.update_traces(marker_size=9)
         .update_layout(scattermode="group", scattergap=0.8)
         .update_yaxes(range=[0, 104])
     )
-print(f"{table.compatible.sum()} of {len(table)} comparisons are compatible.")
+    print(f"{table.compatible.sum()} of {len(table)} comparisons are compatible.")
 
 # %% [markdown]
 # **What to see:** pairs of bars that overlap. A pair that does not would mean that the committed results are not of this reader, or not of this code.

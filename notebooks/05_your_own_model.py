@@ -71,7 +71,7 @@ marks
 # Data are the tree task's, drawn on the fly (the third notebook shows more of them). One example is one question:
 
 # %%
-from metatok.reader.finetune import make_example
+from metatok.reader.finetune_data import make_example
 
 tree = get("tree")
 sample = tree.draw(random.Random(8), size=0.0)[0]
@@ -89,7 +89,8 @@ for form in (None, "ltsc", "inline"):
 # The model of this repository has read meta-tokens before. That does not help much here: the embeddings of all meta-tokens are drawn anew, as for any other model.
 
 # %%
-from metatok.reader.finetune import Finetuning, from_dict
+from metatok.reader.finetune import Finetuning
+from metatok.reader.finetune_data import from_dict
 
 config = from_dict(
     {
@@ -200,7 +201,7 @@ print(f"largest difference of two logits: {(theirs - ours).abs().max():.1e}, of 
 rows = []
 for s in islice(samples(tree, seed=3, seen=False, size=0.0), 5):
     raw, inline = reader.ask(s.prompt, s.question), reader.ask(s.prompt, s.question, "inline")
-    rows.append((s.question, s.answer, raw.read(), inline.read(), raw.statistics.tokens, inline.statistics.tokens))
+    rows.append((s.question, s.written, raw.read(), inline.read(), raw.statistics.tokens, inline.statistics.tokens))
 pd.DataFrame(rows, columns=["question", "answer", "said, raw", "said, inline", "tokens, raw", "tokens, inline"])
 
 # %% [markdown]
@@ -212,7 +213,7 @@ pd.DataFrame(rows, columns=["question", "answer", "said, raw", "said, inline", "
 #
 # ```sh
 # metatok train --base-model HuggingFaceTB/SmolLM2-360M metatok/reader/finetune.toml RUN
-# torchrun --nproc-per-node 2 -m metatok.reader.finetune --base-model ID metatok/reader/finetune.toml RUN   # two GPUs
+# torchrun --standalone --nproc-per-node 2 -m metatok.reader.finetune --base-model ID metatok/reader/finetune.toml RUN   # two GPUs
 # ```
 #
 # What to change:
