@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TOKENIZER = "mistral:tekken"
 SUFFIX = ".mtk"
+METHOD_DEFAULT = "(default: as the tokenizer's folder was saved, else inline)"
 INTERRUPTED, CLOSED_PIPE = 130, 141
 
 
@@ -86,7 +87,8 @@ def _parser() -> argparse.ArgumentParser:
             type=_pool,
             default=...,
             metavar="N",
-            help="how many meta-tokens there are, or 'all' for as many as pay (default: 512)",
+            help="how many meta-tokens there are, or 'all' for as many as pay "
+            "(default: as the tokenizer's folder was saved, else 512)",
         )
 
     def output_options(sub: argparse.ArgumentParser, default: str) -> None:
@@ -98,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("compress", _compress, f"write a file as a compressed sequence, FILE{SUFFIX}")
     sub.add_argument("file", metavar="FILE", help="any file, text or not; - is standard input")
     tokenizer_options(sub)
-    sub.add_argument("--method", choices=terminal.METHODS, help="how phrases are found and written (default: inline)")
+    sub.add_argument("--method", choices=terminal.METHODS, help=f"how phrases are found and written {METHOD_DEFAULT}")
     output_options(sub, f"FILE{SUFFIX}, and standard output for standard input")
 
     sub = command("decompress", _decompress, f"restore the bytes of a {SUFFIX} file")
@@ -120,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_methods,
         action="extend",
         metavar="METHOD",
-        help=f"{', '.join(terminal.METHODS)}, several with commas, or 'all' (default: inline)",
+        help=f"{', '.join(terminal.METHODS)}, several with commas, or 'all' {METHOD_DEFAULT}",
     )
     sub.add_argument("--json", action="store_true", help="print a JSON list, one object a file and method")
     sub.add_argument("--architecture", metavar="NAME", help="add the share of the whole prefill saved for this model")

@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metatok import terminal
@@ -79,8 +78,8 @@ def _ask(arguments: argparse.Namespace) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     output = arguments.output
-    if output and not Path(output).absolute().parent.is_dir():
-        raise terminal.Refused(f"{terminal.shown(output)}: there is no such folder.")
+    if output:
+        terminal.check_target(output, "-", force=True)
     with _refusing():
         from metatok.tasks.base import TASKS
 
@@ -124,7 +123,7 @@ def _refusing() -> Iterator[None]:
         if (error.name or "metatok").partition(".")[0] == "metatok":
             raise
         raise terminal.Refused(f"The reader needs the package {error.name}: {INSTALL}.") from error
-    except FileNotFoundError as error:
+    except OSError as error:
         raise terminal.Refused(f"{terminal.shown(str(error.filename or error))}: {terminal.reason(error)}.") from error
     except ValueError as error:
         sentence = str(error).strip()

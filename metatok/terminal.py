@@ -28,7 +28,9 @@ def count(value: str) -> int:
     """An argument that is a whole number of 0 or more."""
     if not value.isascii() or not value.isdigit():
         raise argparse.ArgumentTypeError(f"{value!r} is not a whole number of 0 or more")
-    return int(value[:20])  # 20 digits are too many for everything here, and int() refuses thousands
+    if len(value) > 18:  # more than anything here holds; int() itself refuses some thousands
+        raise argparse.ArgumentTypeError(f"{value[:18]}… has {len(value)} digits; 18 are the most")
+    return int(value)
 
 
 def read(source: str) -> bytes:
@@ -55,6 +57,11 @@ def check_target(target: str, source: str, force: bool) -> None:
         raise Refused(f"{shown(target)} is a directory; -o takes a file.")
     if os.path.isfile(path) and not force:
         raise Refused(f"{shown(target)} exists; --force overwrites it.")
+    folder = Path(os.path.realpath(path)).parent
+    if not folder.is_dir():
+        raise Refused(f"{shown(target)}: there is no folder {shown(str(folder))}.")
+    if not os.access(folder, os.W_OK) and not path.exists():
+        raise Refused(f"{shown(target)}: the folder {shown(str(folder))} cannot be written to.")
 
 
 def write(target: str, data: bytes, force: bool) -> None:

@@ -109,7 +109,7 @@ def test_a_file_is_not_overwritten_unless_forced(log: Path, tmp_path: Path) -> N
     assert stat.S_IMODE(out.stat().st_mode) == 0o640
     refused(run("decompress", out, "-o", out, "--force"), "the input itself")
     refused(run("compress", log, "-o", tmp_path), "is a directory")
-    refused(run("compress", log, "-o", tmp_path / "no" / "such" / "folder"), "No such file")
+    refused(run("compress", log, "-o", tmp_path / "no" / "such" / "file"), "there is no folder")
     assert log.read_bytes() == TEXT
 
 
@@ -209,6 +209,7 @@ def test_tokenizers_that_cannot_be_had(name: str, log: Path) -> None:
         ["compress", "FILE", "--meta-tokens", "-1"],
         ["compress", "FILE", "--meta-tokens", "many"],
         ["compress", "FILE", "--meta-tokens", "9" * 5000],
+        ["decompress", "FILE", "--max-length", "1" * 19],
         ["decompress", "FILE", "--max-length", "1.5"],
         ["stats", "FILE", "--method", "inline,zip"],
         ["stats", "FILE", "--architecture", "none"],

@@ -221,7 +221,8 @@ def test_evaluate_on_the_command_line(tiny_reader: Path, tmp_path: Path) -> None
     assert found["command"] == "metatok evaluate --task tree --n 2 --seed 1 --json"
     refused(run("evaluate", "--n", 1, reader=tiny_reader), "2 prompts or more")
     refused(run("evaluate", "--task", "chess", reader=tiny_reader), "no task 'chess'", code=2)
-    refused(run("evaluate", "-o", tmp_path / "no" / "file", reader=tiny_reader), "no such folder")
+    refused(run("evaluate", "-o", tmp_path / "no" / "file", reader=tiny_reader), "there is no folder")
+    refused(run("evaluate", "-o", tmp_path, reader=tiny_reader), "is a directory")
 
 
 def test_train_hands_over_to_the_trainer(tmp_path: Path) -> None:
@@ -231,3 +232,8 @@ def test_train_hands_over_to_the_trainer(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text("layers = 3\n")
     refused(run("train", wrong, tmp_path / "run"), "Unknown setting 'layers'")
+    refused(run("train", tmp_path, tmp_path / "run"), f"{tmp_path}: Is a directory")
+    wrong.write_text("")
+    refused(run("train", wrong, wrong), f"{wrong}: File exists")
+    wrong.write_text('[data]\nbatch_tokens = "x"\n')
+    refused(run("train", wrong, tmp_path / "run"), "Setting 'data.batch_tokens' is 'x'; it must be a whole number")
