@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -233,6 +234,22 @@ def test_config(tmp_path: Path) -> None:
     assert config.optimizer == Config().optimizer
     with pytest.raises(ValueError, match=r"unknown setting 'data\.question'; there are tasks, "):
         from_dict({"data": {"question": 1}})
+    for values, sentence in (
+        ({"threads": "many"}, "setting 'threads' is 'many'; it must be a whole number"),
+        ({"seed": True}, "setting 'seed' is True; it must be a whole number"),
+        ({"compile": 1}, "setting 'compile' is 1; it must be true or false"),
+        ({"model": 3}, "setting 'model' is a table, [model], and not 3"),
+        ({"data": {"batch_tokens": "x"}}, "setting 'data.batch_tokens' is 'x'; it must be a whole number"),
+        ({"data": {"tasks": [1]}}, "setting 'data.tasks' is [1]; it must be a list, each a text"),
+        (
+            {"data": {"emphasis": {"ls": "much"}}},
+            "setting 'data.emphasis' is {'ls': 'much'}; it must be a table, each a number",
+        ),
+        ({"optimizer": {"clip": "no"}}, "setting 'optimizer.clip' is 'no'; it must be a number"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(sentence)):
+            from_dict(values)
+    assert from_dict({"optimizer": {"clip": 2}, "new_layers": [1]}).new_layers == (1,)
 
 
 def test_what_is_emphasised_weighs_more(tokenizer: MetaTokenizer) -> None:

@@ -178,8 +178,9 @@ def test_a_run_starts_from_an_exported_reader(trained: Run, tmp_path: Path) -> N
     assert grown.model.blocks[1].mlp.down_proj.weight.abs().max() > 0  # and the new layer learns
 
     missing = asdict(CONFIG) | values | {"new_layers": [1]}  # the model has no room for one more
-    with pytest.raises(ValueError, match="another shape"):
+    with pytest.raises(ValueError, match="has 2 layers; with 1 new ones that makes not the 2 of"):
         Run(from_dict(missing), tmp_path / "missing")
+    assert not list((tmp_path / "missing").iterdir()), "a refused run leaves something that the next one would take"
     with pytest.raises(ValueError, match=r"new_layers holds 9, and the model's layers are 0 … 2"):
         Run(from_dict(deeper | {"new_layers": [9]}), tmp_path / "ninth")
     with pytest.raises(ValueError, match="there is no start_from"):

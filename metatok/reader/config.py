@@ -8,7 +8,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,6 @@ class OptimizerConfig:
 class Config:
     """A whole run."""
 
-    name: str = "tree"
     seed: int = 1
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -104,14 +103,44 @@ def build(default: Any, values: dict[str, Any], where: str = "") -> Any:
     """The dataclass `default` with these values, nested ones too; `where` is what messages put before a name.
 
     Raises:
-        ValueError: for a name that is not in the dataclasses.
+        ValueError: for a name that is not in the dataclasses, or a value of another type.
     """
-    known = {f.name: getattr(default, f.name) for f in fields(default)}
+    known, hints = {f.name: getattr(default, f.name) for f in fields(default)}, get_type_hints(type(default))
     for name, value in values.items():
         if name not in known:
             raise ValueError(f"unknown setting {where + name!r}; there are {', '.join(known)}")
         if is_dataclass(known[name]):
+            if not isinstance(value, dict):
+                raise ValueError(f"setting {where + name!r} is a table, [{where}{name}], and not {value!r}")
             known[name] = build(known[name], value, f"{where}{name}.")
         else:
             known[name] = tuple(value) if isinstance(value, list) else value
+            if not _is(known[name], hints[name]):
+                raise ValueError(f"setting {where + name!r} is {value!r}; it must be {_said(hints[name])}")
     return type(default)(**known)
+
+
+def _is(value: Any, hint: Any) -> bool:
+    """Whether a value of a TOML file has the type of a setting."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_is(item, parts[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_is(item, parts[1]) for item in value.values())
+    if hint is float:  # a whole number is one too, and True is a whole number to Python only
+        return isinstance(value, float | int) and not isinstance(value, bool)
+    return type(value) is hint
+
+
+def _said(hint: Any) -> str:
+    """A type in words.
+
+    >>> _said(tuple[str, ...]), _said(float)
+    ('a list, each a text', 'a number')
+    """
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    if get_origin(hint) is tuple:
+        return f"a list, each {names[get_args(hint)[0]]}"
+    if get_origin(hint) is dict:
+        return f"a table, each {names[get_args(hint)[1]]}"
+    return names[hint]

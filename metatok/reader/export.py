@@ -98,15 +98,19 @@ def load_exported(model: LeanLlama, folder: Path, new_layers: Sequence[int] = ()
     for i in new_layers:
         if not 0 <= i < model.config.layers:
             raise ValueError(f"new_layers holds {i}, and the model's layers are 0 … {model.config.layers - 1}")
+    layers = json.loads((folder / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
+    if layers + len(new_layers) != model.config.layers:
+        raise ValueError(
+            f"the reader in {folder} has {layers} layers; with {len(new_layers)} new ones that makes not the"
+            f" {model.config.layers} of [model]: set its layers, or new_layers"
+        )
     kept = [i for i in range(model.config.layers) if i not in new_layers]
 
     def renumbered(name: str) -> str:
         if not name.startswith("layers."):
             return name
         number, _, rest = name.removeprefix("layers.").partition(".")
-        # One layer too many gets a number that the model does not have, which the check of the shape finds.
-        new = kept[int(number)] if int(number) < len(kept) else model.config.layers + int(number)
-        return f"layers.{new}.{rest}"
+        return f"layers.{kept[int(number)]}.{rest}"
 
     weights: dict[str, torch.Tensor] = {}
     for file in sorted(folder.glob("model*.safetensors")):

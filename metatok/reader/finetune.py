@@ -1,7 +1,7 @@
 """Fine-tune any causal LM of the Hub to read compressed prompts: LoRA, and trained embeddings for the new tokens.
 
     metatok train --base-model ID CONFIG.toml FOLDER
-    torchrun --standalone --nproc-per-node 2 -m metatok.reader.finetune --base-model ID CONFIG.toml FOLDER    # on two GPUs
+    torchrun --standalone --nproc-per-node 2 -m metatok.reader.finetune --base-model ID CONFIG.toml FOLDER  # two GPUs
 
 The paper's own setting (LTSC, arXiv 2506.00307): a pretrained model learns the meta-tokens. The data are those of the
 reader trained from nothing: prompts raw, `ltsc` and `inline`, meta-ids at random, questions never compressed, and the
@@ -44,7 +44,7 @@ from metatok.reader.config import OptimizerConfig
 from metatok.reader.data import Batch, Example, cut, pack
 from metatok.reader.finetune_data import FinetuneConfig, from_dict, load_config, make_example, make_pool
 from metatok.reader.folders import folder_of
-from metatok.reader.running import agreed, stopping, write_checkpoint
+from metatok.reader.running import agreed, ended, stopping, write_checkpoint
 from metatok.reader.supply import Place, Supply
 from metatok.reader.train import fast_dtype, learning_rate
 from metatok.tasks.base import get
@@ -249,8 +249,8 @@ class Finetuning:
             self.log(held_out=self.evaluate(), done=True)
 
 
-def finetune(base: str, config: FinetuneConfig, folder: Path) -> bool:
-    """Fine-tune a base model, or go on with it, and write the adapter; True where the run came to its end.
+def finetune(base: str, config: FinetuneConfig, folder: Path) -> Finetuning:
+    """Fine-tune a base model, or go on with it, and write the adapter; the run, at its end or where it was stopped.
 
     Args:
         base: a folder or a Hub id.
@@ -260,7 +260,7 @@ def finetune(base: str, config: FinetuneConfig, folder: Path) -> bool:
     """
     run = Finetuning(base, config, folder)
     run.train()
-    return run.done
+    return run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -277,9 +277,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             config = from_dict({name: value for name, value in values.items() if name != "base_model"})
         else:
             config = load_config(options.config)
-        return 0 if finetune(options.base_model, config, options.folder) else 1
+        run = finetune(options.base_model, config, options.folder)
     except (OSError, ValueError) as error:
         parser.exit(1, f"{error}\n")
+    return ended(run.tokens, run.done)
 
 
 if __name__ == "__main__":

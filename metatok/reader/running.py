@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
+
+STOPPED = 130  # as shells know a command that was interrupted
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -31,6 +34,15 @@ def agreed(value: Any) -> Any:
     if PartialState().num_processes > 1:
         broadcast_object_list(said)
     return said[0]
+
+
+def ended(tokens: int, done: bool) -> int:
+    """The exit code of a run that came to its end, or was told to stop, which it then says on standard error."""
+    if done:
+        return 0
+    if PartialState().is_main_process:
+        print(f"stopped at {tokens:,} tokens; the same command goes on from there.", file=sys.stderr)
+    return STOPPED
 
 
 @contextmanager

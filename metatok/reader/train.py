@@ -39,7 +39,7 @@ from metatok.reader.heldout import Item, accuracy, held_out
 from metatok.reader.mimetic import initialise
 from metatok.reader.model import LeanLlama
 from metatok.reader.muon import Muon
-from metatok.reader.running import agreed, stopping, write_checkpoint
+from metatok.reader.running import agreed, ended, stopping, write_checkpoint
 from metatok.reader.supply import Place, Supply
 from metatok.tasks.base import get
 from metatok.tokenizer import MetaTokenizer
@@ -93,16 +93,15 @@ class Run:
         self.config, self.folder = config, folder
         self.processes = PartialState(cpu=not torch.cuda.is_available())
         self.device = self.processes.device
-        with self.processes.main_process_first():
-            self._prepare()
-        self.tokenizer = MetaTokenizer.from_pretrained(folder / "tokenizer", local_only=True)
         self.tasks = [get(name) for name in config.data.tasks]
         check_names(self.tasks, config.data)
+        if config.new_layers and not config.start_from:
+            raise ValueError("new_layers are those that the reader in start_from lacks, and there is no start_from")
+        with self.processes.main_process_first():
+            self.tokenizer = self._tokenizer()
         self.dtype = fast_dtype(self.device)
         self.model = LeanLlama(config.model, self.tokenizer.vocab_size + self.tokenizer.codec.n_added)
         initialise(self.model, torch.Generator().manual_seed(config.seed))
-        if config.new_layers and not config.start_from:
-            raise ValueError("new_layers are those that the reader in start_from lacks, and there is no start_from")
         if config.start_from:
             load_exported(self.model, Path(config.start_from), config.new_layers)
         self.model.to(self.device)
@@ -115,23 +114,29 @@ class Run:
         place = Place()
         if self.checkpoint.exists():
             place = self._load()
-        elif self.processes.is_main_process:
+        elif self.processes.is_main_process:  # nothing is written before all that can be refused was accepted
+            if not (self._own_tokenizer / "tokenizer.json").exists():
+                self.tokenizer.save_pretrained(self._own_tokenizer)
             (folder / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
         rank, ranks = self.processes.process_index, self.processes.num_processes
         data, make = config.data, partial(pool_of_batches, self.tasks, self.tokenizer, config.data, config.seed)
         self.supply = Supply(make, place, data.largest, data.full_size_at, rank, ranks, workers=config.workers)
         self._held_out: list[Item] = []
 
-    def _prepare(self) -> None:
-        """The folder, with its tokenizer."""
+    @property
+    def _own_tokenizer(self) -> Path:
+        return self.folder / "tokenizer"
+
+    def _tokenizer(self) -> MetaTokenizer:
+        """The run's own; before there is one that of the reader it starts from, or one that is trained for it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        target = self.folder / "tokenizer"
-        if (target / "tokenizer.json").exists():
-            return
-        if self.config.start_from:
-            MetaTokenizer.from_pretrained(self.config.start_from, local_only=True).save_pretrained(target)
-        else:
-            save_tokenizer(train_bpe(texts(self.config.seed)), target)
+        own = self._own_tokenizer
+        there = (own / "tokenizer.json").exists()
+        if self.config.start_from and not there:
+            return MetaTokenizer.from_pretrained(self.config.start_from, local_only=True)
+        if not there:
+            save_tokenizer(train_bpe(texts(self.config.seed)), own)
+        return MetaTokenizer.from_pretrained(own, local_only=True)
 
     @property
     def checkpoint(self) -> Path:
@@ -272,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run.train()
     finally:
         run.supply.close()
-    return 0 if run.done else 1
+    return ended(run.tokens, run.done)
 
 
 if __name__ == "__main__":
