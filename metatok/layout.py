@@ -27,6 +27,7 @@ Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 
 MARKS = 2  # <dict> and </dict>
+LARGE = 1 << 16  # a pool from which a few meta-tokens are drawn without shuffling all of it
 
 
 class FormatError(ValueError):
@@ -118,7 +119,11 @@ def _draw(count: int, room: int, vocabulary: Vocabulary, rng: np.random.Generato
     """Which of `room` equals to take: the first `count`, or as many at random (an endless pool: shuffled)."""
     if rng is None:
         return np.arange(count, dtype=np.int64)
-    return rng.permutation(count if vocabulary.meta_tokens is None else room)[:count].astype(np.int64)
+    if vocabulary.meta_tokens is None:
+        return rng.permutation(count).astype(np.int64)
+    if room > LARGE:
+        return rng.choice(room, count, replace=False).astype(np.int64)
+    return rng.permutation(room)[:count].astype(np.int64)
 
 
 def _name(symbols: Int32, base: int, numbers: Int64, vocabulary: Vocabulary) -> Int32:

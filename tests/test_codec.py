@@ -1,6 +1,9 @@
 """Codec and Compressed: the promises of a compressed sequence, for all four methods."""
 
+import subprocess
+import sys
 import threading
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 
@@ -248,6 +251,46 @@ def test_seed_draws_meta_ids(method, licence):
         assert sorted(plain.phrases) == list(range(codec.first_meta, codec.first_meta + len(plain.phrases)))
     seen = {m for s in range(40) for m in codec.compress(licence[:3000], seed=s).phrases}
     assert len(seen) > 0.8 * 512  # drawn from the whole pool, not from its beginning
+
+
+@methods
+def test_a_draw_from_a_large_pool_takes_no_memory_of_its_size(method):
+    codec = metatok.Codec(256, 200_000_000, method)
+    ids = [*range(50)] * 20
+    codec.compress(ids, seed=0)
+    tracemalloc.start()
+    seen = {m for seed in range(200) for m in codec.compress(ids, seed=seed).phrases}
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
+    assert max(seen) - codec.first_meta > 100_000_000  # and is of all of it
+
+
+def test_nothing_is_compiled_or_loaded_after_warm_up():
+    """The kernels that a prompt of some thousand tokens needs, in a process of its own."""
+    code = """
+import sys
+import metatok
+from numba.core.registry import CPUDispatcher
+
+def ready():
+    modules = [module for name, module in sorted(sys.modules.items()) if name.startswith("metatok")]
+    kernels = {id(k): k for module in modules for k in vars(module).values() if isinstance(k, CPUDispatcher)}
+    return sum(len(kernel.signatures) for kernel in kernels.values())
+
+metatok.warm_up()
+before = ready()
+assert before > 10
+ids = [(i * i) % 97 for i in range(3000)] + [*range(50)] * 20
+for method in metatok.METHODS:
+    for pool in (None, 64, 512):
+        for effort in ("fast", "default", "max"):
+            codec = metatok.Codec(1000, pool, method, effort)
+            for seed in (None, 1):
+                codec.decompress(codec.compress(ids, seed=seed, keep=[(5, 9)]).ids)
+assert ready() == before
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_ids_beyond_the_pool_are_never_used():

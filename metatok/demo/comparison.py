@@ -20,6 +20,7 @@ from typing import Any, TypedDict, cast
 import numpy as np
 from numpy.typing import NDArray
 
+import metatok
 from metatok.codec import EFFORTS, METHODS, Codec, Effort, Method
 from metatok.demo import run as runs
 from metatok.demo.run import Refused
@@ -190,7 +191,7 @@ def compare(prepared: Prepared, ways: Iterable[Configuration]) -> Iterator[Outco
 
 
 def _outcome(prepared: Prepared, way: Configuration) -> Outcome:
-    _warm(way.method, way.effort)
+    _warm()
     codec = Codec(prepared.vocab_size, way.meta_tokens, way.method, way.effort)
     single = len(prepared.ids) == 1
     count = RUNS if single and prepared.tokens <= SHORT and way.effort != "max" else 1
@@ -222,9 +223,9 @@ def _outcome(prepared: Prepared, way: Configuration) -> Outcome:
 
 
 @functools.cache
-def _warm(method: Method, effort: Effort) -> None:
-    """Load the kernels outside of what is timed."""
-    Codec(1000, None, method, effort).compress([1, 2, 3, 4, 5] * 30 + [1, 2, 3] * 9)
+def _warm() -> None:
+    """Load the kernels, once, outside of what is timed."""
+    metatok.warm_up()
 
 
 def _too_long(prepared: Prepared) -> str:
