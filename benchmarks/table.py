@@ -7,6 +7,7 @@ Savings of the first 8,192 tokens, and below them the milliseconds they took. Wr
 from __future__ import annotations
 
 import json
+from statistics import median
 
 import metatok
 from benchmarks.engine import RESULTS
@@ -34,7 +35,7 @@ def main() -> None:
     print(
         "\n| median ms | " + " | ".join(t.removesuffix(" ms") for t in times) + " |\n| --- |" + " ---: |" * len(times)
     )
-    medians = [sorted(row[t] for row in part["rows"])[len(part["rows"]) // 2] for t in times]
+    medians = [median(row[t] for row in part["rows"]) for t in times]
     print("| |" + "".join(f" {m:,.1f} |" for m in medians))
     print()
     for method, key in (("inline", "times_faster"), ("ltsc", "ltsc_times_faster")):

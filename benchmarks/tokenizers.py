@@ -12,9 +12,6 @@ from transformers.convert_slow_tokenizer import TikTokenConverter
 
 import metatok
 
-HUGGING_FACE = "Tekken's ranks as merges of a byte-level BPE in the package tokenizers"
-TIKTOKEN = "Tekken's ranks in a tiktoken Encoding"
-
 
 def tekken() -> metatok.MetaTokenizer:
     return metatok.MetaTokenizer.from_pretrained("mistral:tekken")
