@@ -32,7 +32,7 @@ _HOME = {
     "bound": "lz77",
     "warm_up": "codec",
 }
-_MODULES = ("compute", "tokenizer", "demo")
+_MODULES = ("compute", "tokenizer", "reader", "demo")
 
 __all__ = [
     "METHODS",

@@ -22,7 +22,8 @@ splices put them back. Runs of them with less than `SPLICE_GAP` bytes of text in
 file would become mostly offsets. A UTF-8 byte order mark, NUL and CRLF are text like any other.
 
 A file names its tokenizer but never causes a download from the Hub: a Hub id is looked up in the local cache only,
-unless the caller passes the tokenizer.
+unless the caller passes the tokenizer. What tiktoken's cache lacks of an encoding of its own (`tiktoken:…`), tiktoken
+downloads from where it always does.
 """
 
 from __future__ import annotations

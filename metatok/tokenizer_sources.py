@@ -74,7 +74,7 @@ def load(name: str, *, local_only: bool = False) -> Backend:
 
     Args:
         name: `mistral:…`, `tiktoken:…`, a folder with a `tokenizer.json`, or a Hub id.
-        local_only: take a Hub id only from the local cache, never from the network.
+        local_only: take a Hub id only from the local cache. tiktoken always downloads what its own cache lacks.
 
     Raises:
         TokenizerError: it cannot be had; the message is one sentence.
@@ -220,13 +220,19 @@ def _hub(name: str, local_only: bool) -> Any:
                 raise
     away = f"{name} is neither a folder here nor in the local Hub cache"
     if local_only:
-        raise TokenizerError(f"{away}, and it is not downloaded unless it is asked for by name (--tokenizer {name}).")
+        raise TokenizerError(
+            f"{away}, and it is not downloaded unless it is asked for by name (--tokenizer {name}); "
+            f"without a network there are {offline_names()}."
+        )
     if huggingface_hub.constants.HF_HUB_OFFLINE:
         raise TokenizerError(f"{away}, and HF_HUB_OFFLINE is set; without a network there are {offline_names()}.")
     try:
         huggingface_hub.HfApi().model_info(name, timeout=NETWORK_SECONDS)
     except (GatedRepoError, RepositoryNotFoundError):
-        raise TokenizerError(f"{away}, and the Hub has no such repository that can be read.") from None
+        raise TokenizerError(
+            f"{away}, and the Hub has no such repository that can be read; "
+            f"without a network there are {offline_names()}."
+        ) from None
     except Exception as error:
         raise TokenizerError(
             f"{away}, and the Hub cannot be reached ({type(error).__name__}); "

@@ -500,7 +500,7 @@ show(figure)
 
 # %% [markdown]
 # **What to see.** 100 would be a sequence as short as the bound. `inline` gets most of the way on text that repeats
-# much, the paper's rule about half. `effort="max"` searches a second longer for another percent or two. Where little
+# much, the paper's rule about half. `effort="max"` searches up to a second longer for another percent or two. Where little
 # repeats, as in prose, the bound counts pairs that occur twice, which no grammar can use.
 
 # %% [markdown]

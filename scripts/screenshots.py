@@ -1,28 +1,21 @@
 """Pictures of the page in a headless Chromium: the README's, and light and dark at 1280 and 390 pixels.
 
-    python scripts/screenshots.py FOLDER
+    python -m scripts.screenshots FOLDER
 
 FOLDER gets `screenshot.png` (the first screen with a server log, one phrase held) and `light-1280.png`,
-`light-390.png`, `dark-1280.png`, `dark-390.png` (the whole page). Needs the extras `demo` and `dev`, and a Chromium:
-one on the path, else playwright's own.
+`light-390.png`, `dark-1280.png`, `dark-390.png` (the whole page). Needs requirements-dev.txt.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import socket
 from pathlib import Path
-
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from metatok import demo
+from tests.browser.serve import serving
+from tests.conftest import FLAGS, found_chromium
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SETTLE = 1000  # milliseconds for charts and fonts
 
 
@@ -31,10 +24,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the pictures go")
     folder: Path = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
-    _, url, _ = demo.launch("127.0.0.1", _free_port(), prevent_thread_lock=True, quiet=True)
-    with sync_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+    with serving() as app, sync_playwright() as playwright:
+        url = f"{app.url}/"
+        browser = playwright.chromium.launch(executable_path=found_chromium(), args=list(FLAGS))
         first_screen(browser, url, folder / "screenshot.png")
         for theme in ("light", "dark"):
             for width in (1280, 390):
@@ -73,12 +65,6 @@ def _open(browser: Browser, url: str, theme: str, width: int, height: int) -> Pa
     page.wait_for_selector("#compute-plot .main-svg")
     page.wait_for_timeout(SETTLE)
     return page
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

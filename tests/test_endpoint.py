@@ -294,6 +294,12 @@ def test_what_is_no_port_gets_a_sentence(port: str) -> None:
     assert ended.stderr.strip() == (f"GRADIO_SERVER_PORT is {port!r}, which is not a port; ports are 1 to 65535.")
 
 
+def test_an_address_of_another_machine_gets_a_sentence() -> None:
+    ended = start(GRADIO_SERVER_NAME="192.0.2.1", GRADIO_SERVER_PORT="7999")
+    assert ended.returncode == 1
+    assert ended.stderr.strip().startswith("Port 7999 is taken, or 192.0.2.1 is no address of this machine; ")
+
+
 def test_a_space_arranges_the_port_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GRADIO_SERVER_PORT", raising=False)
     monkeypatch.delenv("SPACE_ID", raising=False)

@@ -29,3 +29,4 @@ def test_every_public_name_is_there():
 
     assert all(getattr(metatok, name) is not None for name in metatok.__all__)
     assert set(metatok.__all__) <= set(dir(metatok))
+    assert metatok.reader.Reader is not None  # as the docstring of metatok.reader has it

@@ -58,7 +58,7 @@ class LaunchError(RuntimeError):
 
 
 def build() -> Any:
-    """The page as a `gradio.Blocks` with endpoints `compress`, `ask` and `compare`; an example is compressed already.
+    """The page as a `gradio.Blocks`, an example compressed; endpoints `compress`, `decompress`, `ask` and `compare`.
 
     Serve it with `launch`, which brings theme and style; `gradio.Blocks.launch` alone shows it unstyled.
 
@@ -125,6 +125,8 @@ def launch(server_name: str | None = None, server_port: int | None = None, *, pa
         LaunchError: the port is taken or is no port.
     """
     port = server_port if server_port is not None else _port_from_environment()
+    if port is not None and not 0 < port < 65536:
+        raise LaunchError(f"{port} is not a port; ports are 1 to 65535.")
     page = build() if page is None else page
     from metatok.demo import memory, sessions, theme
 
@@ -150,8 +152,10 @@ def launch(server_name: str | None = None, server_port: int | None = None, *, pa
     except OSError as error:
         if port is None or "empty port" not in str(error):
             raise LaunchError(f"The page cannot be served: {error}.") from error
+        address = server_name or os.environ.get("GRADIO_SERVER_NAME")
+        where = f", or {address} is no address of this machine" if address else ""
         raise LaunchError(
-            f"Port {port} is taken; set GRADIO_SERVER_PORT to a free one, for example {port + 1}."
+            f"Port {port} is taken{where}; set GRADIO_SERVER_PORT to a free one, for example {port % 65535 + 1}."
         ) from error
 
 

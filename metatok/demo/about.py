@@ -35,8 +35,8 @@ LIMITS = """
 <h2>Limits</h2>
 <ul>
 <li><b>A model must be trained for it.</b> Meta-tokens mean nothing to a model that has not learned to read them, and
-models behind an API cannot be taught. The small reader under Ask shows the way and is often wrong; Results says how
-often.</li>
+models behind an API cannot be taught. The small reader under Ask shows the way and is sometimes wrong; Results says
+how often.</li>
 <li><b>Text that does not repeat itself saves little.</b>{prose} Logs, listings and JSON save most, code is in
 between.</li>
 <li><b>Prompt caches.</b> Where a provider discounts a prefix that was sent before, changing that prefix by compression

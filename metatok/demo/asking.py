@@ -23,7 +23,7 @@ from metatok.demo.background import Background
 from metatok.demo.cards import BUG, message_html
 from metatok.demo.drawing import Example, is_right, truth
 from metatok.demo.loading import is_loaded, reader
-from metatok.demo.run import Refused
+from metatok.demo.run import Refused, sentence
 from metatok.demo.zerogpu import gpu
 from metatok.reader.folders import bundled
 
@@ -116,7 +116,7 @@ def ask(text: str, question: str, method: Method = DEFAULT_METHOD, lossy: Lossy 
             result["lossy"] = {"method": lossy, "answer": answer.read()} | _numbers(answer, pruned.seconds)
         return cast(Answers, result)
     except ValueError as error:
-        raise gr.Error(_sentence(error), print_exception=False) from error
+        raise gr.Error(sentence(str(error)), print_exception=False) from error
     except Exception as error:
         log.exception("ask failed")
         raise gr.Error(BUG, print_exception=False) from error
@@ -202,7 +202,7 @@ def stream(text: str, question: str, method: str, lossy: str | None, example: Ex
             except ValueError as error:  # too long: the compressed prompt may fit where the raw one does not
                 if way is not None:
                     raise
-                side.note = _sentence(error)
+                side.note = sentence(str(error))
                 continue
             for _ in Background(lambda go_on, answer=side.answer: next(answer, None)):  # type: ignore[misc]
                 yield page()  # one after the other, so that each first token's time is its own
@@ -215,7 +215,7 @@ def stream(text: str, question: str, method: str, lossy: str | None, example: Ex
         above[2] = agreement_html({name: side.answer.text for name, side in sides.items() if side.answer is not None})
         yield page(None if known is None else partial(is_right, example["task"], known))
     except ValueError as error:
-        yield [message_html(_sentence(error)), *[""] * (2 + 2 * len(SIDES))]
+        yield [message_html(sentence(str(error))), *[""] * (2 + 2 * len(SIDES))]
     except Exception:
         log.exception("ask failed")
         yield [message_html(BUG), *[""] * (2 + 2 * len(SIDES))]
@@ -263,11 +263,6 @@ def _check(text: Any, question: Any, method: Any, lossy: Any) -> None:
         raise Refused(f"There is no method {method!r}; there are {', '.join(METHODS)}.")
     if lossy is not None and lossy not in LOSSY:
         raise Refused(f"There is no lossy method {lossy!r}; there are {', '.join(LOSSY)}, or null for none.")
-
-
-def _sentence(error: ValueError) -> str:
-    message = str(error)
-    return message[:1].upper() + message[1:].rstrip(".") + "."
 
 
 def _numbers(answer: Answer, pruning: float | None = None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from metatok.demo.run import Refused
+from metatok.demo.run import Refused, sentence
 from metatok.tasks.base import Sample, get
 
 KINDS = {
@@ -60,8 +60,7 @@ def new_code(rng: random.Random, fits: Callable[[Sample], bool], go_on: Callable
         try:
             (sample,) = get("repo").draw(random.Random(rng.random()), seen=False)
         except ValueError as error:
-            message = str(error)
-            raise Refused(f"{message[:1].upper()}{message[1:].rstrip('.')}.") from error
+            raise Refused(sentence(str(error))) from error
         if fits(sample):
             return _example("repo", [sample])
     raise Refused(f"None of {ATTEMPTS} code prompts was short enough for this reader; take another example.")

@@ -18,7 +18,7 @@ from metatok.compute import Flops, from_config, prefill
 from metatok.demo.answers import notice_html
 from metatok.demo.cards import BUG, message_html
 from metatok.demo.loading import reader
-from metatok.demo.run import Refused
+from metatok.demo.run import Refused, sentence
 from metatok.reader.folders import bundled
 from metatok.views.numbers import milliseconds, percent, si, table_html
 
@@ -67,8 +67,7 @@ def measure(text: str, method: str) -> Iterator[str]:
         yield notice_html(STARTING)
         yield from _measure(reader(), text, method)
     except ValueError as error:
-        message = str(error)
-        yield message_html(message[:1].upper() + message[1:].rstrip(".") + ".")
+        yield message_html(sentence(str(error)))
     except Exception:
         log.exception("measuring the prefill failed")
         yield message_html(BUG)
