@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from metatok.codec import METHODS  # noqa: E402
 from metatok.reader import Reader, ReaderError, bundled  # noqa: E402
-from metatok.reader.batch import _decode, answers, expands_exactly, self_information  # noqa: E402
+from metatok.reader.batch import SelfInformation, _decode, answers, expands_exactly, self_information  # noqa: E402
 from metatok.reader.bpe import ANSWER, BOS, EXPAND, QUESTION  # noqa: E402
 from metatok.reader.data import moved  # noqa: E402
 from metatok.reader.export import PHRASE_FILE  # noqa: E402
@@ -179,6 +179,10 @@ def test_self_information_is_of_the_model(reader: Reader, some: list[Sample]) ->
     expected = -torch.log_softmax(logits, -1)[range(60), ids]
     assert told == pytest.approx(expected.numpy(), abs=1e-4)
     assert self_information(reader, ids[25:], before=ids[:25]) == pytest.approx(told[25:], abs=1e-4)
+    judge, kept = SelfInformation(reader), ids[:7] + ids[9:20]
+    judge(ids)
+    for before, segment in ((ids[:30], ids[30:40]), (kept, ids[20:33]), (kept, ids[20:33]), ([], ids[5:]), (ids, ids)):
+        assert judge(segment, before) == pytest.approx(self_information(reader, segment, before), abs=1e-4)
 
 
 # ---- Finding a reader

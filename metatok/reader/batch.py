@@ -102,14 +102,42 @@ def expands_exactly(
     return results
 
 
-@torch.inference_mode()
 def self_information(reader: Reader, ids: Sequence[int], before: Sequence[int] = ()) -> NDArray[np.float64]:
     """−log p of each raw token given `before` and the tokens of `ids` before it, in nats: shape (len(ids),)."""
-    first = [] if reader.marks.front else [reader.marks.eos]  # something has to stand before the first token
-    hidden = _hidden(reader, [reader.embed(Prompt.of([*first, *before, *ids]))])[0, len(before) : -1]
-    truth = torch.tensor(ids, dtype=torch.int64, device=reader.device)
-    losses = F.cross_entropy(_logits(reader, hidden), truth, reduction="none")
-    return losses.double().cpu().numpy()
+    return SelfInformation(reader)(ids, before)
+
+
+class SelfInformation:
+    """`self_information` of one segment after the other; where they begin alike, that is read once."""
+
+    def __init__(self, reader: Reader):
+        self._reader = reader
+        self._read: list[int] = []
+        self._cache = reader_cache(reader)
+
+    @torch.inference_mode()
+    def __call__(self, ids: Sequence[int], before: Sequence[int] = ()) -> NDArray[np.float64]:
+        reader = self._reader
+        front = reader.marks.front or [reader.marks.eos]  # something has to stand before the first token
+        tokens = [*front, *before, *ids]
+        start = len(front) + len(before) - 1  # what predicts the first of `ids`
+        known = self._keep(tokens[:start])
+        embedded = reader.embedding(torch.tensor([tokens[known:]], device=reader.device))
+        out = reader.model.base_model(inputs_embeds=embedded, past_key_values=self._cache, use_cache=True)
+        self._read = tokens
+        truth = torch.tensor(ids, dtype=torch.int64, device=reader.device)
+        logits = _logits(reader, out.last_hidden_state[0, start - known : -1])
+        return F.cross_entropy(logits, truth, reduction="none").double().cpu().numpy()
+
+    def _keep(self, tokens: Sequence[int]) -> int:
+        """Leave in the cache what these tokens begin with; how many that are."""
+        pairs = zip(tokens, self._read, strict=False)
+        known = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(tokens), len(self._read)))
+        try:
+            self._cache.crop(known - len(self._read))  # a number of tokens to remove, as a negative one
+        except (AttributeError, ValueError):  # a cache of a kind that cannot
+            self._cache, known = reader_cache(self._reader), 0
+        return known
 
 
 def _hidden(reader: Reader, inputs: Sequence[Tensor]) -> Tensor:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from metatok import lossy
 from metatok.codec import METHODS
-from metatok.reader.batch import self_information
+from metatok.reader.batch import SelfInformation, self_information
 from metatok.reader.generate import Prompt, Reader
 
 LENGTHS = ("ltsc", "inline")  # the methods that lossy baselines are compared at, and whose plain form is read too
@@ -43,14 +43,17 @@ def baselines(
         go_on: called before each forward pass; what it raises ends the pruning.
     """
 
-    def information(before: Int, segment: Int) -> NDArray[np.float64]:
-        go_on()
-        return self_information(reader, segment.tolist(), before.tolist())
-
     def selective_context(text: str, ids: Int, length: int) -> Int:
-        return lossy.selective_context(ids, length, information(ids[:0], ids), words(reader, ids))
+        go_on()
+        return lossy.selective_context(ids, length, self_information(reader, ids.tolist()), words(reader, ids))
 
     def llmlingua(text: str, ids: Int, length: int) -> Int:
+        judge = SelfInformation(reader)
+
+        def information(before: Int, segment: Int) -> NDArray[np.float64]:
+            go_on()
+            return judge(segment.tolist(), before.tolist())
+
         return lossy.llmlingua(ids, length, information, lines(reader, ids))
 
     made: dict[str, Baseline] = {
