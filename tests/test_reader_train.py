@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -34,7 +35,7 @@ from metatok.reader.export import PHRASE_FILE, export, load_phrases  # noqa: E40
 from metatok.reader.heldout import Item, held_out, right_answers  # noqa: E402
 from metatok.reader.muon import Muon  # noqa: E402
 from metatok.reader.supply import Place, Supply  # noqa: E402
-from metatok.reader.train import Run, learning_rate  # noqa: E402
+from metatok.reader.train import Run, learning_rate, main  # noqa: E402
 from metatok.tasks.base import get  # noqa: E402
 
 CONFIG = from_dict(
@@ -256,6 +257,37 @@ def test_muon_is_torchs(dtype: torch.dtype) -> None:
         assert (p - q).norm() < 0.03 * moved
     with pytest.raises(ValueError, match=r"matrices, not a parameter of shape \(3,\)"):
         Muon([torch.nn.Parameter(torch.zeros(3))], lr=0.1)
+
+
+def test_a_run_that_is_told_to_stop_says_so_and_goes_on_later(
+    tmp_path: Path, tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, folder = tmp_path / "c.toml", tmp_path / "run"
+    config.write_text(
+        "compile = false\nevaluate_prompts = 1\n[model]\nlayers = 2\nwidth = 64\nheads = 4\ninner = 64\n"
+        "[data]\nbatch_tokens = 1024\nfull_size_at = 100.0\n[optimizer]\ntokens = 6000\n"
+    )
+    folder.mkdir()
+    (folder / "tokenizer").symlink_to(tokenizer_folder)
+    step = Run.step
+
+    def step_and_stop(run: Run) -> float:
+        loss = step(run)
+        if run.steps == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return loss
+
+    monkeypatch.setattr(Run, "step", step_and_stop)
+    assert main([str(config), str(folder)]) == 130
+    stopped = capsys.readouterr().err.splitlines()[-1]
+    assert stopped.endswith("tokens; the same command goes on from there.")
+    assert 0 < int(stopped.removeprefix("stopped at ").split()[0].replace(",", "")) < 6000
+    monkeypatch.undo()
+    assert main([str(config), str(folder)]) == 0
+    last = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
+    assert last["done"]
+    assert last["step"] > 3
+    assert last["tokens"] >= 6000
 
 
 def test_learning_rate_warms_up_and_falls() -> None:
