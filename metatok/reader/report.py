@@ -127,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="metatok.reader.report", description="Write result tables into documents.")
     parser.add_argument("documents", nargs="+", type=Path)
     options = parser.parse_args(arguments)
-    found = sorted(RESULTS.glob("reader-*.json"))
+    found = sorted(RESULTS.glob("reader-*.json"), reverse=True)  # trees before code
     tables = "\n\n".join(markdown(json.loads(path.read_text(encoding="utf-8"))) for path in found)
     for path in options.documents:
         try:
