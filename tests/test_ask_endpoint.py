@@ -305,3 +305,18 @@ def test_the_introduction_tells_the_measured_accuracy_of_this_reader_only(
     assert part.measured() == ""
     monkeypatch.setenv("METATOK_READER", str(tiny_reader / "nothing"))
     assert part.measured() == ""
+
+
+def test_how_near_code_comes_is_told_of_this_reader_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("METATOK_READER", raising=False)
+    monkeypatch.setattr(part, "trained_on", lambda folder: ("tree", "repo"))
+    monkeypatch.setattr(part, "RESULTS", tmp_path)
+    assert part.about_code().endswith("its prompts are long.")
+    forms = {"raw": 0.311, "inline": 0.222, "ltsc": 0.133}
+    results = {"n": 1234, "results": {name: {"edit_similarity": value} for name, value in forms.items()}}
+    (tmp_path / "reader-repo.json").write_text(json.dumps(results))
+    assert "on 1,234 held-out prompts what it wrote was 31\N{NO-BREAK SPACE}% like it" in part.about_code()
+    assert "22 from inline's, 13 from ltsc's" in part.about_code()
+    monkeypatch.setenv("METATOK_READER", str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    assert part.about_code().endswith("its prompts are long.")

@@ -78,8 +78,24 @@ def about_code() -> str:
         tasks = ()
     line = "Code asks for the next line of a file; its prompts are long."
     if "repo" in tasks or not tasks:
-        return line
+        return line + _measured_code()
     return f"{line} This reader was trained on trees only, so what it says of code will be wrong."
+
+
+def _measured_code() -> str:
+    """How near the reader of this repository comes to the true line; empty for any other."""
+    try:
+        if bundled() != ASSETS:
+            return ""
+        results = json.loads(RESULTS.joinpath("reader-repo.json").read_text(encoding="utf-8"))
+        alike = {name: f"{100 * results['results'][name]['edit_similarity']:.0f}" for name in SHOWN}
+        return (
+            f" So small a reader seldom writes that line: on {results['n']:,} held-out prompts what it wrote was "
+            f"{alike['raw']}\N{NO-BREAK SPACE}% like it from raw prompts, {alike['inline']} from inline's, "
+            f"{alike['ltsc']} from ltsc's (edit similarity)."
+        )
+    except (OSError, ReaderError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def about_length() -> str | None:
