@@ -54,20 +54,29 @@ LOOKING = "Code is being looked for among the Python packages of this machine; t
 STOPPED = f"(message, known) => message || known ? {json.dumps(notice_html('Stopped.'))} : ''"
 
 
-def measured() -> str:
-    """How often the reader of this repository is right, from the committed evaluation; empty for any other."""
+def _measured(task: str, score: str) -> tuple[int, dict[str, str]] | None:
+    """How many held-out prompts of a task the reader of this repository was asked, and its score from each form in
+    percent, from the committed evaluation; None for any other reader."""
     try:
         if bundled() != ASSETS:
-            return ""
-        results = json.loads(RESULTS.joinpath("reader-tree.json").read_text(encoding="utf-8"))
-        right = {name: f"{100 * results['results'][name]['exact_match']:.0f}\N{NO-BREAK SPACE}%" for name in SHOWN}
-        return (
-            f" On {results['n']:,} held-out examples its answer was exactly right for {right['raw']} of the raw "
-            f"prompts, {right['inline']} of those compressed by <code>inline</code> and {right['ltsc']} by "
-            "<code>ltsc</code>."
-        )
+            return None
+        results = json.loads(RESULTS.joinpath(f"reader-{task}.json").read_text(encoding="utf-8"))
+        return results["n"], {name: f"{100 * results['results'][name][score]:.0f}" for name in SHOWN}
     except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def measured() -> str:
+    """How often the reader of this repository is right about trees; empty for any other."""
+    found = _measured("tree", "exact_match")
+    if found is None:
         return ""
+    n, right = found
+    percent = {name: f"{share}\N{NO-BREAK SPACE}%" for name, share in right.items()}
+    return (
+        f" On {n:,} held-out examples its answer was exactly right for {percent['raw']} of the raw prompts, "
+        f"{percent['inline']} of those compressed by <code>inline</code> and {percent['ltsc']} by <code>ltsc</code>."
+    )
 
 
 def about_code() -> str:
@@ -77,25 +86,17 @@ def about_code() -> str:
     except ReaderError:
         tasks = ()
     line = "Code asks for the next line of a file; its prompts are long."
-    if "repo" in tasks or not tasks:
-        return line + _measured_code()
-    return f"{line} This reader was trained on trees only, so what it says of code will be wrong."
-
-
-def _measured_code() -> str:
-    """How near the reader of this repository comes to the true line; empty for any other."""
-    try:
-        if bundled() != ASSETS:
-            return ""
-        results = json.loads(RESULTS.joinpath("reader-repo.json").read_text(encoding="utf-8"))
-        alike = {name: f"{100 * results['results'][name]['edit_similarity']:.0f}" for name in SHOWN}
-        return (
-            f" So small a reader seldom writes that line: on {results['n']:,} held-out prompts what it wrote was "
-            f"{alike['raw']}\N{NO-BREAK SPACE}% like it from raw prompts, {alike['inline']} from inline's, "
-            f"{alike['ltsc']} from ltsc's (edit similarity)."
-        )
-    except (OSError, ReaderError, ValueError, KeyError, TypeError):
-        return ""
+    if tasks and "repo" not in tasks:
+        return f"{line} This reader was trained on trees only, so what it says of code will be wrong."
+    found = _measured("repo", "edit_similarity")
+    if found is None:
+        return line
+    n, alike = found
+    return (
+        f"{line} So small a reader seldom writes that line: on {n:,} held-out prompts what it wrote was "
+        f"{alike['raw']}\N{NO-BREAK SPACE}% like it from raw prompts, {alike['inline']} from inline's, "
+        f"{alike['ltsc']} from ltsc's (edit similarity)."
+    )
 
 
 def about_length() -> str | None:
