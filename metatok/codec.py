@@ -332,8 +332,12 @@ class Codec:
         return read(ids, self._vocabulary, inline=self.method == "inline", nested=self.method == "nested")
 
 
+@functools.cache
 def warm_up() -> None:
-    """Load the kernels of all methods, so that the first real call is fast; once per machine this compiles them."""
+    """Load the kernels of all methods, so that the first real call is fast; once per machine this compiles them.
+
+    Calls after the first do nothing.
+    """
     for method in METHODS:
         for pool, effort in product((None, 1), EFFORTS):
             codec = Codec(1000, pool, method, effort)

@@ -10,7 +10,6 @@ outcome is decompressed once more, outside of the time.
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -191,7 +190,7 @@ def compare(prepared: Prepared, ways: Iterable[Configuration]) -> Iterator[Outco
 
 
 def _outcome(prepared: Prepared, way: Configuration) -> Outcome:
-    _warm()
+    metatok.warm_up()  # else the first run would be timed with it
     codec = Codec(prepared.vocab_size, way.meta_tokens, way.method, way.effort)
     single = len(prepared.ids) == 1
     count = RUNS if single and prepared.tokens <= SHORT and way.effort != "max" else 1
@@ -220,12 +219,6 @@ def _outcome(prepared: Prepared, way: Configuration) -> Outcome:
         prepared.bound,
     )
     return Outcome(row, lengths)
-
-
-@functools.cache
-def _warm() -> None:
-    """Load the kernels, once, outside of what is timed."""
-    metatok.warm_up()
 
 
 def _too_long(prepared: Prepared) -> str:

@@ -114,7 +114,7 @@ class Run:
         place = Place()
         if self.checkpoint.exists():
             place = self._load()
-        elif self.processes.is_main_process:  # nothing is written before all that can be refused was accepted
+        elif self.processes.is_main_process:  # not before start_from was accepted
             if not (self._own_tokenizer / "tokenizer.json").exists():
                 self.tokenizer.save_pretrained(self._own_tokenizer)
             (folder / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
