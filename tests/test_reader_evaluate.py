@@ -58,7 +58,8 @@ def test_the_shape(results: dict[str, Any]) -> None:
         assert form["tokens"] > 0
         assert 0 < form["prefill_ms"] < form["total_ms"]
         assert ("gap" in form) == (name != "raw")
-        assert ("expand_exact" in form) == (name in METHODS)
+        assert ("expand_exact" in form) == ("expand_tokens" in form) == (name in METHODS)
+        assert 0 <= form.get("expand_exact", 0) <= form.get("expand_tokens", 0) <= 1
         if name != "raw":
             assert form["gap"] == pytest.approx(forms["raw"]["exact_match"] - form["exact_match"], abs=1e-4)
             assert form["gap_ci95"][0] <= form["gap"] <= form["gap_ci95"][1]

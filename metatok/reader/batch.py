@@ -79,17 +79,17 @@ def _decode(reader: Reader, inputs: Sequence[Tensor], max_new_tokens: int) -> li
 
 
 @torch.inference_mode()
-def expands_exactly(
+def wrong_when_expanded(
     reader: Reader,
     prompts: Sequence[tuple[Prompt, Sequence[int]]],
     done: Callable[[int], object] = lambda count: None,
-) -> list[bool]:
-    """For each prompt, whether greedy decoding writes out exactly these raw tokens and then ends.
+) -> list[int]:
+    """For each prompt, how many of these raw tokens, and the end, are not the likeliest after the true ones before.
 
-    It does so if and only if each token is the likeliest after the true ones before it, so one pass over the
-    written-out prompt tells; decoding would take hundreds.
+    Greedy decoding writes the prompt out exactly if and only if there are none, so one pass over the written-out prompt
+    tells; decoding would take hundreds.
     """
-    results = [False] * len(prompts)
+    results = [0] * len(prompts)
     for indices in _by_length([len(prompt.ids) + len(raw) for prompt, raw in prompts]):
         inputs = [reader.embed(prompt, [reader.marks.expand, *raw]) for prompt, raw in (prompts[i] for i in indices)]
         hidden = _hidden(reader, inputs)
@@ -97,7 +97,7 @@ def expands_exactly(
             prompt, raw = prompts[i]
             start = reader.input_tokens(prompt)
             likeliest = _logits(reader, hidden[row, start : start + len(raw) + 1]).argmax(-1)
-            results[i] = likeliest.tolist() == [*raw, reader.marks.eos]
+            results[i] = sum(a != b for a, b in zip(likeliest.tolist(), [*raw, reader.marks.eos], strict=True))
         done(len(indices))
     return results
 

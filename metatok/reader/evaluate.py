@@ -30,7 +30,7 @@ from tqdm import tqdm
 import metatok
 from metatok.codec import METHODS
 from metatok.lossy import LLMLINGUA2, LLMLingua2, LossyError
-from metatok.reader.batch import answers, expands_exactly
+from metatok.reader.batch import answers, wrong_when_expanded
 from metatok.reader.folders import ASSETS, ReaderError, folder_of
 from metatok.reader.forms import Form, baselines, forms_of
 from metatok.reader.generate import Reader
@@ -95,8 +95,10 @@ def evaluate(reader: Reader, task: str, n: int, seed: int) -> dict[str, Any]:
     for name in names:
         results[name] |= times[name]
         if name in expanded:
-            share, interval = mean_and_interval(np.array(expanded[name], dtype=float), seed)
-            results[name] |= {"expand_exact": share, "expand_ci95": interval, "expand_n": len(expanded[name])}
+            wrong, tokens = np.array(expanded[name], dtype=float).T
+            share, interval = mean_and_interval((wrong == 0).astype(float), seed)
+            results[name] |= {"expand_exact": share, "expand_ci95": interval, "expand_n": len(wrong)}
+            results[name] |= {"expand_tokens": round(float(1 - wrong.sum() / tokens.sum()), 5)}
     return {
         "task": task,
         "n": n,
@@ -161,8 +163,9 @@ def draw(reader: Reader, task: Task, n: int, seed: int) -> tuple[list[Sample], i
     raise ValueError(f"The task {task.name} has only {len(picked)} prompts, fewer than {n}.")
 
 
-def _expanded(reader: Reader, forms: Sequence[Mapping[str, Form]]) -> dict[str, list[bool]]:
-    """For each method, and each prompt that has room to be written out, whether the reader writes it out exactly."""
+def _expanded(reader: Reader, forms: Sequence[Mapping[str, Form]]) -> dict[str, list[tuple[int, int]]]:
+    """For each method, and each prompt that has room to be written out, how many tokens the reader writes wrong after
+    the true ones before them, and of how many."""
     marks = [reader.marks.expand, reader.marks.eos]
     room = [
         i
@@ -174,7 +177,8 @@ def _expanded(reader: Reader, forms: Sequence[Mapping[str, Form]]) -> dict[str, 
         for method in METHODS:
             bar.set_description(f"expand {method}")
             asked = [(forms[i][method].prompt, forms[i]["raw"].prompt.ids.tolist()) for i in room]
-            results[method] = expands_exactly(reader, asked, bar.update)
+            wrong = wrong_when_expanded(reader, asked, bar.update)
+            results[method] = [(count, len(raw) + 1) for count, (_, raw) in zip(wrong, asked, strict=True)]
     return {method: result for method, result in results.items() if result}
 
 

@@ -52,7 +52,8 @@ def rows(results: Mapping[str, Any]) -> list[list[str]]:
             prefix = "" if metric == "exact_match" else f"{metric}_"
             row.append(_percent(form[metric], form[f"{prefix}ci95"]))
             row.append(_percent(form[f"{prefix}gap"], form[f"{prefix}gap_ci95"]) if f"{prefix}gap" in form else "")
-        row.append(f"{100 * form['expand_exact']:.1f}" if "expand_exact" in form else "")
+        exact, right = (f"{100 * form[key]:.1f}" if key in form else "" for key in ("expand_exact", "expand_tokens"))
+        row.append(f"{exact} (tokens {right})" if right else exact)
         table.append([*row, f"{form['prefill_ms']:,.0f}", f"{form['total_ms']:,.0f}"])
     return table
 
