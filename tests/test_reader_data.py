@@ -167,6 +167,18 @@ def test_expand_asks_for_the_raw_prompt(tokenizer: MetaTokenizer) -> None:
     assert tokenizer.decode(asked[1:-1]) == prompt
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_share_of_the_compressed_prompts_has_the_plain_form(tokenizer: MetaTokenizer, share: float) -> None:
+    config = DataConfig(compressed_share=1.0, expand_share=0.0, plain_share=share, questions=1)
+    plain = []
+    for batch in pool_of_batches([TREE], tokenizer, config, 1, 0, 0.5):
+        with_phrases = set((batch.phrases[:, 0] // batch.ids.shape[1]).tolist())
+        compressed = (batch.ids >= tokenizer.vocab_size).any(axis=1)
+        plain += [i not in with_phrases for i in np.flatnonzero(compressed).tolist()]
+    assert len(plain) > 200
+    assert np.mean(plain) == pytest.approx(share, abs=0.1 if share == 0.5 else 0)
+
+
 def test_meta_tokens_are_drawn_at_random(tokenizer: MetaTokenizer) -> None:
     drawn = TREE.draw(random.Random(0))
     a, b = (make_example(tokenizer, drawn, DataConfig(), random.Random(seed), "ltsc") for seed in (1, 2))

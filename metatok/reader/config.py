@@ -31,6 +31,7 @@ class DataConfig:
     task_weights: dict[str, float] = field(default_factory=dict)  # how often prompts are of a task, 1 for most
     compressed_share: float = 0.65  # of the examples
     ltsc_share: float = 0.5  # of the compressed examples; the others are `inline`
+    plain_share: float = 0.0  # of the compressed examples: meta-tokens without embeddings of their phrases
     expand_share: float = 0.15  # of the examples, all of them compressed
     renamed_share: float = 0.5  # of the examples, whose words are exchanged for any others of the vocabulary
     questions: int = 10  # a prompt

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -277,6 +277,8 @@ def pool_of_batches(
         example = make_example(
             tokenizer, drawn, config, rng, form, expand=expand, renamed=renamed, text_weight=text_weight
         )
+        if config.plain_share and rng.random() < config.plain_share:
+            example = replace(example, phrases=NO_PHRASES)
         if len(example.ids) <= config.longest:
             examples.append(example)
     if not examples:
