@@ -167,11 +167,10 @@ def test_expansions_are_checked_as_decoding_would(reader: Reader, monkeypatch: p
             monkeypatch.setattr(reader, "marks", replace(reader.marks, eos=end))
             written = written[: written.index(end)]
         wrong = [[*written, 300], *([written[:-1]] if written else [])]
-        counts = wrong_when_expanded(reader, [(prompt, ids) for ids in (written, *wrong)])
-        assert [count == 0 for count in counts] == [True] + [False] * len(wrong)
-        if written:  # another token in one place is one error at least, and no more than there are places
-            changed = [*written[:-1], written[-1] ^ 1]
-            assert 1 <= wrong_when_expanded(reader, [(prompt, changed)])[0] <= len(changed) + 1
+        right, longer, *shorter = wrong_when_expanded(reader, [(prompt, ids) for ids in (written, *wrong)])
+        assert right == 0
+        assert longer in (1, 2)  # 300 in the place of the end, and the end behind 300, which the model may expect
+        assert shorter == [1] * bool(written)  # the end in the place of the last token
         monkeypatch.undo()
 
 

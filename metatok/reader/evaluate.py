@@ -48,9 +48,14 @@ SIDES: dict[str, bool | None] = {"tree": None}
 
 
 def evaluate(reader: Reader, task: str, n: int, seed: int) -> dict[str, Any]:
-    """The whole evaluation as plain data that JSON can hold; README says what is in it.
+    """The whole evaluation as plain data that JSON can hold.
 
-    Shares are from 0 to 1, times in milliseconds, tokens are means. `gap` is how much less than raw a form scores.
+    `results` has for each form (`metatok.reader.forms`) the mean of each metric, as `exact_match`, its 95 % interval
+    `ci95`, how much less than raw it scores, `gap` with `gap_ci95`; other metrics have their name before these. Then
+    `tokens`, mean, and `saving`; `compress_ms`, `prefill_ms`, `total_ms` and `kv_cache_bytes`, means of single answers.
+    The methods have `expand_exact` with `expand_ci95`, the share of `expand_n` prompts that are written out without an
+    error, and `expand_tokens`, the share of tokens that are right after the true ones. Shares are from 0 to 1. `by` has
+    the metrics apart by kind, serialization, length of the raw prompt, seen and unseen.
 
     Raises:
         ValueError: an unknown task, fewer than 2 prompts, or prompts that this reader cannot take.
