@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -84,10 +85,11 @@ def test_the_plain_form_reads_other_embeddings(reader: Reader, some: list[Sample
 def test_expanding_asks_without_a_question(reader: Reader) -> None:
     text = "alpha beta gamma alpha beta gamma"
     answer = reader.expand(text, "inline")
-    answer.read()
-    raw = len(reader.tokenizer.encode(text))
-    assert answer.statistics.input_tokens == 1 + len(reader.prepare(text, "inline").ids) + 1
-    assert answer.statistics.answer_tokens <= raw + 1
+    said = answer.read()
+    prompt = reader.prepare(text, "inline")
+    assert answer.statistics.input_tokens == 1 + len(prompt.ids) + 1
+    assert answer.statistics.answer_tokens <= len(prompt.written) + 1
+    assert "<" not in said  # meta-tokens are not text
     with pytest.raises(ValueError, match="written out"):
         reader.expand("a1b2 " * 600, None)
 
@@ -167,7 +169,8 @@ def test_expansions_are_checked_as_decoding_would(reader: Reader, monkeypatch: p
             monkeypatch.setattr(reader, "marks", replace(reader.marks, eos=end))
             written = written[: written.index(end)]
         wrong = [[*written, 300], *([written[:-1]] if written else [])]
-        right, longer, *shorter = wrong_when_expanded(reader, [(prompt, ids) for ids in (written, *wrong)])
+        prompts = [replace(prompt, written=np.array(ids, dtype=np.int64)) for ids in (written, *wrong)]
+        right, longer, *shorter = wrong_when_expanded(reader, prompts)
         assert right == 0
         assert longer in (1, 2)  # 300 in the place of the end, and the end behind 300, which the model may expect
         assert shorter == [1] * bool(written)  # the end in the place of the last token

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metatok import Codec, MetaTokenizer
-from metatok.codec import Method
+from metatok import Codec, MetaTokenizer, reader
+from metatok.codec import METHODS, Method
 from metatok.reader.bpe import (
     ANSWER,
     BOS,
@@ -28,9 +29,11 @@ from metatok.reader.bpe import (
 )
 from metatok.reader.config import Config, DataConfig, from_dict, load_config
 from metatok.reader.data import Example, check_names, cut, make_example, pack, pool_of_batches, renaming, word_ids
+from metatok.reader.written import written_out
 from metatok.tasks.base import get, samples
 
 TREE = get("tree")
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -158,13 +161,43 @@ def test_phrases_name_their_tokens_and_their_tokens_name_them(tokenizer: MetaTok
             assert e.ids[metas[metas < at][-1]] == owner
 
 
-def test_expand_asks_for_the_raw_prompt(tokenizer: MetaTokenizer) -> None:
-    e = example(tokenizer, "inline", expand=True)
-    asked = e.ids[e.segment == 1].tolist()
+@pytest.mark.parametrize("method", METHODS)
+def test_expand_asks_for_the_prompt_written_out(tokenizer: MetaTokenizer, method: Method) -> None:
+    e = example(tokenizer, method, expand=True)
+    asked = e.ids[e.segment == 1]
     prompt = TREE.draw(random.Random(0), questions=4)[0].prompt
     assert asked[0] == EXPAND
     assert asked[-1] == EOS
-    assert tokenizer.decode(asked[1:-1]) == prompt
+    written = asked[1:-1]
+    metas = written >= VOCAB_SIZE
+    assert set(written[metas]) <= set(e.ids[e.segment == 0])
+    assert tokenizer.decode(written[~metas]) == prompt
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_written_out_has_each_phrase_between_its_meta_tokens(tokenizer: MetaTokenizer, method: Method) -> None:
+    ids = tokenizer.encode(TREE.draw(random.Random(5))[0].prompt)
+    compressed = Codec(tokenizer.vocab_size, tokenizer.meta_tokens, method).compress(ids, seed=1)
+    open_phrases: list[tuple[int, list[int]]] = []
+    uses = Counter[int]()
+    for symbol in written_out(compressed):
+        if symbol < tokenizer.vocab_size:
+            for _, phrase in open_phrases:
+                phrase.append(symbol)
+        elif open_phrases and open_phrases[-1][0] == symbol:
+            meta, phrase = open_phrases.pop()
+            assert tuple(phrase) == compressed.phrases[meta]
+            uses[meta] += 1
+        else:
+            open_phrases.append((symbol, []))
+    assert not open_phrases
+    assert uses.keys() == compressed.phrases.keys()
+    assert sum(meta in uses for meta in compressed.spans[:, 2]) == len(compressed.spans)
+
+
+def test_raw_prompts_have_nothing_to_write_out() -> None:
+    assert written_out(Codec(10, 4, "inline").compress([1, 2, 3])) == [1, 2, 3]
+    assert written_out(Codec(10, 4, "ltsc").compress([])) == []
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
@@ -210,11 +243,16 @@ def test_training_data_is_a_function_of_seed_and_counter(tokenizer: MetaTokenize
 
 def test_renaming_exchanges_words_and_nothing_else(tokenizer: MetaTokenizer) -> None:
     renamed = renaming(tokenizer, random.Random(0))
-    np.testing.assert_array_equal(np.sort(renamed), np.arange(VOCAB_SIZE))
+    np.testing.assert_array_equal(np.sort(renamed[:, 0]), np.arange(VOCAB_SIZE))
     words = word_ids(tokenizer)
-    assert np.mean(renamed[words] != words) > 0.99
+    assert np.mean(renamed[words, 0] != words) > 0.99
     fixed = tokenizer.encode('parent of children none yes <entry dn=" </member> 12, : /\n')
-    np.testing.assert_array_equal(renamed[fixed], fixed)
+    np.testing.assert_array_equal(renamed[fixed], np.stack((fixed, np.full(len(fixed), -1)), axis=1))
+    longer = renamed[:, 1] >= 0
+    assert np.isin(renamed[longer, 1], words).all()
+    shares = [np.mean(renaming(tokenizer, random.Random(i))[words, 1] >= 0) for i in range(30)]
+    assert min(shares) < 0.1
+    assert 0.3 < max(shares) <= 0.52
 
     drawn = TREE.draw(random.Random(3), questions=4)
     before, after = (
@@ -222,21 +260,29 @@ def test_renaming_exchanges_words_and_nothing_else(tokenizer: MetaTokenizer) -> 
         for r in (None, renamed)
     )
     # Prompt, questions and answers are renamed alike, so that what is asked is still said.
-    special = before.ids < 6
-    np.testing.assert_array_equal(after.ids[special], before.ids[special])
-    np.testing.assert_array_equal(after.ids[~special], renamed[before.ids[~special]])
-    np.testing.assert_array_equal(after.weight > 0, before.weight > 0)
+    expected = renamed[before.ids].ravel()
+    np.testing.assert_array_equal(after.ids, expected[expected >= 0])
+    assert len(after.ids) > len(before.ids)
+    assert after.segment.max() == before.segment.max()
 
 
 def test_training_data_has_the_shares_it_should(tokenizer: MetaTokenizer) -> None:
-    config = DataConfig(batch_tokens=1, ltsc_share=0.8)  # one example a batch
+    config = DataConfig(batch_tokens=1, methods={"ltsc": 2.0, "inline": 0.5})  # one example a batch
     batches = [b for n in range(2) for b in pool_of_batches([TREE], tokenizer, config, 1, n, size=0.5)]
     compressed = [len(b.phrases) > 0 for b in batches]
     expanded = [EXPAND in b.ids for b in batches]
     assert np.mean(compressed) == pytest.approx(config.compressed_share, abs=0.07)
     assert np.mean(expanded) == pytest.approx(config.expand_share, abs=0.05)
     dictionaries = [VOCAB_SIZE in b.ids for b in batches]  # their first mark
-    assert np.mean(dictionaries) == pytest.approx(config.compressed_share * config.ltsc_share, abs=0.07)
+    assert np.mean(dictionaries) == pytest.approx(config.compressed_share * 0.8, abs=0.07)
+
+
+@pytest.mark.parametrize("name", ["tree.toml", "reader.toml"])
+def test_configs_that_come_with_the_reader_are_valid(name: str) -> None:
+    config = load_config(Path(reader.__file__).parent / name)
+    check_names([get(task) for task in config.data.tasks], config.data)
+    if config.tokenizer:
+        assert (ROOT / config.tokenizer / "tokenizer.json").is_file()
 
 
 def test_config(tmp_path: Path) -> None:
@@ -288,3 +334,7 @@ def test_emphasis_on_what_no_task_has_is_refused() -> None:
         check_names([TREE], DataConfig(text_weights={"repo": 0.5}))
     with pytest.raises(ValueError, match="must not be negative"):
         check_names([TREE], DataConfig(task_weights={"tree": 0.0}))
+    with pytest.raises(ValueError, match="the method 'lstc', which is none; there are ltsc, flat, nested, inline"):
+        check_names([TREE], DataConfig(methods={"lstc": 1.0}))
+    with pytest.raises(ValueError, match="methods must not be negative"):
+        check_names([TREE], DataConfig(methods={}))

@@ -9,6 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch.nn import functional as F  # noqa: E402
+
 from metatok import Codec, MetaTokenizer  # noqa: E402
 from metatok.codec import Method  # noqa: E402
 from metatok.reader import model as lean  # noqa: E402
@@ -79,6 +81,16 @@ def test_a_question_that_ends_in_a_name_finds_what_follows_it(monkeypatch: pytes
     ids[:, -3:-1] = ids[:, 100:102]
     last = attentions(model, ids, monkeypatch)[1][:, 2, -1]
     assert (last.argmax(-1) == 103).all()
+
+
+def test_a_gpu_attends_as_a_cpu_does() -> None:
+    """The products written out, which a CPU takes, are torch's attention, which a GPU takes."""
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 3, 20, 8, generator=generator) for _ in range(3))
+    segment = torch.tensor([[0] * 9 + [1] * 6 + [2] * 5, [0] * 4 + [1] * 10 + [-1] * 6])
+    mask = lean.visible(segment)
+    there = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    torch.testing.assert_close(lean._attend(q, k, v, mask), there)
 
 
 def test_export_is_the_same_model() -> None:

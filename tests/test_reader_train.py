@@ -37,6 +37,7 @@ from metatok.reader.muon import Muon  # noqa: E402
 from metatok.reader.supply import Place, Supply  # noqa: E402
 from metatok.reader.train import Run, learning_rate, main  # noqa: E402
 from metatok.tasks.base import get  # noqa: E402
+from metatok.tokenizer import TokenizerError  # noqa: E402
 
 CONFIG = from_dict(
     {
@@ -189,6 +190,16 @@ def test_a_run_starts_from_an_exported_reader(trained: Run, tmp_path: Path) -> N
     wider = asdict(CONFIG) | values | {"model": {"layers": 2, "width": 128, "heads": 4, "inner": 128}}
     with pytest.raises(ValueError, match=r"another shape: .* is \(.*64.*\) there and \(.*128.*\) here"):
         Run(from_dict(wider), tmp_path / "wider")
+
+
+def test_a_run_takes_the_tokenizer_it_is_told(tokenizer_folder: Path, tmp_path: Path) -> None:
+    Run(from_dict(asdict(CONFIG) | {"tokenizer": str(tokenizer_folder)}), tmp_path / "run")
+    given, own = (
+        (folder / "tokenizer.json").read_text() for folder in (tokenizer_folder, tmp_path / "run" / "tokenizer")
+    )
+    assert json.loads(given)["model"] == json.loads(own)["model"]
+    with pytest.raises(TokenizerError, match="nowhere"):
+        Run(from_dict(asdict(CONFIG) | {"tokenizer": str(tmp_path / "nowhere")}), tmp_path / "other")
 
 
 def test_several_processes_train_one_model(tmp_path: Path, tokenizer_folder: Path) -> None:

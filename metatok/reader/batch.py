@@ -81,23 +81,22 @@ def _decode(reader: Reader, inputs: Sequence[Tensor], max_new_tokens: int) -> li
 @torch.inference_mode()
 def wrong_when_expanded(
     reader: Reader,
-    prompts: Sequence[tuple[Prompt, Sequence[int]]],
+    prompts: Sequence[Prompt],
     done: Callable[[int], object] = lambda count: None,
 ) -> list[int]:
-    """For each prompt, how many of these raw tokens, and the end, are not the likeliest after the true ones before.
+    """For each prompt, how many ids of it written out, and the end, are not the likeliest after the true ones before.
 
     Greedy decoding writes the prompt out exactly if and only if there are none, so one pass over the written-out prompt
     tells; decoding would take hundreds.
     """
     results = [0] * len(prompts)
-    for indices in _by_length([len(prompt.ids) + len(raw) for prompt, raw in prompts]):
-        inputs = [reader.embed(prompt, [reader.marks.expand, *raw]) for prompt, raw in (prompts[i] for i in indices)]
+    for indices in _by_length([len(prompt.ids) + len(prompt.written) for prompt in prompts]):
+        inputs = [reader.embed(prompts[i], [reader.marks.expand, *prompts[i].written]) for i in indices]
         hidden = _hidden(reader, inputs)
         for row, i in enumerate(indices):
-            prompt, raw = prompts[i]
-            start = reader.input_tokens(prompt)
-            likeliest = _logits(reader, hidden[row, start : start + len(raw) + 1]).argmax(-1)
-            results[i] = sum(a != b for a, b in zip(likeliest.tolist(), [*raw, reader.marks.eos], strict=True))
+            start, written = reader.input_tokens(prompts[i]), prompts[i].written.tolist()
+            likeliest = _logits(reader, hidden[row, start : start + len(written) + 1]).argmax(-1)
+            results[i] = sum(a != b for a, b in zip(likeliest.tolist(), [*written, reader.marks.eos], strict=True))
         done(len(indices))
     return results
 

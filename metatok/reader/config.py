@@ -30,7 +30,8 @@ class DataConfig:
     tasks: tuple[str, ...] = ("tree",)
     task_weights: dict[str, float] = field(default_factory=dict)  # how often prompts are of a task, 1 for most
     compressed_share: float = 0.65  # of the examples
-    ltsc_share: float = 0.5  # of the compressed examples; the others are `inline`
+    # How often a compressed example is made by each method.
+    methods: dict[str, float] = field(default_factory=lambda: {"ltsc": 0.5, "inline": 0.5})
     plain_share: float = 0.0  # of the compressed examples: meta-tokens without embeddings of their phrases
     expand_share: float = 0.15  # of the examples, all of them compressed
     renamed_share: float = 0.5  # of the examples, whose words are exchanged for any others of the vocabulary
@@ -41,6 +42,7 @@ class DataConfig:
     # On all places of the prompts of a task whose prompts are text to go on with, like code; they keep their words.
     text_weights: dict[str, float] = field(default_factory=dict)
     expand_weight: float = 0.3  # on positions of an expanded prompt
+    pool: int = 256  # examples that are made together, and sorted by length
     batch_tokens: int = 2560
     longest: int = 2048  # examples that are longer are left out
     largest: float = 1.0  # size of the largest prompts, see `metatok.tasks.base.Task.draw`; held-out ones have it
@@ -69,6 +71,7 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     start_from: str = ""  # folder of an exported reader to go on from; empty: from nothing
+    tokenizer: str = ""  # folder of the tokenizer; empty: that of start_from, or else one is trained for the run
     new_layers: tuple[int, ...] = ()  # of [model] that this reader lacks; they write nothing at first
     compile: bool = True
     threads: int = 1

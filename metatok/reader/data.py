@@ -9,7 +9,7 @@ One example is one prompt and several questions about it:
 
 Each question sees the prompt and itself only, at the positions it would have alone (`segment`, `position`): one pass
 over the prompt trains what many would. The prompt may be compressed; questions and answers never are. An expand example
-has `<|expand|>` and the whole raw prompt in the place of the questions.
+has `<|expand|>` and the whole prompt written out in the place of the questions (`metatok.reader.written`).
 
 In a share of the examples the ids of words are exchanged for others at random (`renaming`), but not where prompts are
 text to go on with (`text_weights`). What a prompt says about its names stays true, and no name can be known by heart,
@@ -26,16 +26,16 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from metatok.codec import Codec, Compressed, Method
+from metatok.codec import METHODS, Codec, Compressed, Method
 from metatok.reader.bpe import ANSWER, BOS, EOS, EXPAND, PAD, QUESTION
 from metatok.reader.config import DataConfig
+from metatok.reader.written import written_out
 from metatok.tasks.base import Sample, Task
 from metatok.tokenizer import MetaTokenizer
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float32]
 
-POOL = 256  # examples that are sorted by length together
 ROUND = 16  # batch lengths are multiples of this, so that few shapes occur
 FIXED = "parent children depth path of is inside none yes no entry member dn"  # no names: never exchanged
 BETWEEN = (", ", " < ", ": ")  # what stands between the names of an answer, and between its working and itself
@@ -43,11 +43,18 @@ BETWEEN = (", ", " < ", ": ")  # what stands between the names of an answer, and
 
 def check_names(tasks: Sequence[Task], config: DataConfig) -> None:
     """Raises:
-    ValueError: `emphasis`, `task_weights` or `text_weights` names what this run does not have, or no task is left.
+    ValueError: `emphasis`, `task_weights`, `text_weights` or `methods` names what this run does not have, or no task or
+        method is left.
     """
     for name in (*config.task_weights, *config.text_weights):
         if name not in config.tasks:
             raise ValueError(f"a weight for task {name!r}, which this run has not; it has {', '.join(config.tasks)}")
+    for name in config.methods:
+        if name not in METHODS:
+            raise ValueError(f"a weight for the method {name!r}, which is none; there are {', '.join(METHODS)}")
+    shares = config.methods.values()
+    if min(shares, default=0.0) < 0 or sum(shares) <= 0:
+        raise ValueError("methods must not be negative, and one at least must be greater than 0")
     weights = [config.task_weights.get(name, 1.0) for name in config.tasks]
     if min(weights, default=1.0) < 0 or sum(weights) <= 0:
         raise ValueError("task_weights must not be negative, and one at least must be greater than 0")
@@ -157,9 +164,17 @@ def _between_names(tokenizer: MetaTokenizer) -> frozenset[int]:
 
 
 def renaming(tokenizer: MetaTokenizer, rng: random.Random) -> Int:
-    """For each id the one to take in its place, (vocab_size,): a permutation that exchanges words at random."""
-    renamed, words = np.arange(tokenizer.vocab_size), word_ids(tokenizer)
-    renamed[words] = np.random.default_rng(rng.getrandbits(64)).permutation(words)
+    """For each id the one or two to take in its place, (vocab_size, 2), -1 where there is no second one.
+
+    Words are exchanged at random. Up to half of them, a share drawn at random, get another one behind them: names that
+    were never seen have more tokens than those that were.
+    """
+    words, generator = word_ids(tokenizer), np.random.default_rng(rng.getrandbits(64))
+    renamed = np.full((tokenizer.vocab_size, 2), -1)
+    renamed[:, 0] = np.arange(tokenizer.vocab_size)
+    renamed[words, 0] = generator.permutation(words)
+    longer = words[generator.random(len(words)) < 0.5 * generator.random()]
+    renamed[longer, 1] = generator.choice(words, len(longer))
     return renamed
 
 
@@ -184,22 +199,25 @@ def make_example(
     """
 
     def encode(text: str) -> list[int]:
-        ids = tokenizer.encode(text)
-        values: list[int] = (ids if renamed is None else renamed[ids]).tolist()
+        ids: Int = tokenizer.encode(text).astype(np.int64)
+        if renamed is not None:
+            ids = renamed[ids].ravel()
+        values: list[int] = ids[ids >= 0].tolist()
         return values
 
     raw = encode(samples[0].prompt)
-    prompt, phrases = raw, NO_PHRASES
+    prompt, phrases, written = raw, NO_PHRASES, raw
     if form is not None:
         codec = Codec(tokenizer.vocab_size, tokenizer.meta_tokens, form)
         compressed = codec.compress(raw, seed=rng.getrandbits(32))
         prompt, phrases = compressed.ids.tolist(), phrase_rows(compressed, offset=1)
+        written = written_out(compressed) if expand else raw
     ids = [BOS, *prompt]
     start = len(ids)
     segment, position, weight = [0] * start, list(range(start)), [0.0] * start
 
     if expand:
-        parts = [([EXPAND], [*raw, EOS], [config.expand_weight] * (len(raw) + 1))]
+        parts = [([EXPAND], [*written, EOS], [config.expand_weight] * (len(written) + 1))]
     else:
         between = _between_names(tokenizer)
         parts = []
@@ -252,7 +270,7 @@ def pack(examples: Sequence[Example]) -> Batch:
 def pool_of_batches(
     tasks: Sequence[Task], tokenizer: MetaTokenizer, config: DataConfig, seed: int, number: int, size: float
 ) -> list[Batch]:
-    """Pool `number` of the training data: the batches of `POOL` examples, in random order.
+    """Pool `number` of the training data: the batches of `config.pool` examples, in random order.
 
     Args:
         size: how large prompts get, see `metatok.tasks.base.Task.draw`.
@@ -262,13 +280,14 @@ def pool_of_batches(
     """
     examples = []
     weights = [config.task_weights.get(task.name, 1.0) for task in tasks]
-    for i in range(POOL):
+    methods = [method for method in METHODS if method in config.methods]
+    for i in range(config.pool):
         rng = random.Random(f"train/{seed}/{number}/{i}")
         (task,) = rng.choices(tasks, weights)
         compressed = rng.random() < config.compressed_share
         form: Method | None = None
         if compressed:
-            form = "ltsc" if rng.random() < config.ltsc_share else "inline"
+            (form,) = rng.choices(methods, [config.methods[method] for method in methods])
         expand = compressed and rng.random() < config.expand_share / config.compressed_share
         text_weight = config.text_weights.get(task.name, 0.0)
         renamed = renaming(tokenizer, rng) if rng.random() < config.renamed_share and not text_weight else None

@@ -169,21 +169,21 @@ def draw(reader: Reader, task: Task, n: int, seed: int) -> tuple[list[Sample], i
 
 
 def _expanded(reader: Reader, forms: Sequence[Mapping[str, Form]]) -> dict[str, list[tuple[int, int]]]:
-    """For each method, and each prompt that has room to be written out, how many tokens the reader writes wrong after
-    the true ones before them, and of how many."""
+    """For each method, and each prompt that has room to be written out, how many ids the reader writes wrong after the
+    true ones before them, and of how many."""
     marks = [reader.marks.expand, reader.marks.eos]
-    room = [
-        i
-        for i, raw in enumerate(form["raw"].prompt for form in forms)
-        if reader.input_tokens(raw, marks) + len(raw.ids) <= reader.positions
-    ]
     results = {}
-    with tqdm(total=len(room) * len(METHODS), unit="prompt", disable=None) as bar:
+    with tqdm(total=len(forms) * len(METHODS), unit="prompt", disable=None) as bar:
         for method in METHODS:
             bar.set_description(f"expand {method}")
-            asked = [(forms[i][method].prompt, forms[i]["raw"].prompt.ids.tolist()) for i in room]
-            wrong = wrong_when_expanded(reader, asked, bar.update)
-            results[method] = [(count, len(raw) + 1) for count, (_, raw) in zip(wrong, asked, strict=True)]
+            prompts = [
+                prompt
+                for prompt in (form[method].prompt for form in forms)
+                if reader.input_tokens(prompt, marks) + len(prompt.written) <= reader.positions
+            ]
+            bar.update(len(forms) - len(prompts))
+            wrong = wrong_when_expanded(reader, prompts, bar.update)
+            results[method] = [(n, len(prompt.written) + 1) for n, prompt in zip(wrong, prompts, strict=True)]
     return {method: result for method, result in results.items() if result}
 
 

@@ -1,6 +1,6 @@
 """What a fine-tuning is, and its training examples: one question about one prompt each, in the order people ask in.
 
-    [bos] prompt <|q|> question <|a|> answer [eos]        [bos] compressed prompt <|expand|> raw prompt [eos]
+    [bos] prompt <|q|> question <|a|> answer [eos]        [bos] compressed prompt <|expand|> it, written out [eos]
 
 A base model knows nothing of `segment` or of phrase-based embeddings, so there is one question a sequence, and
 meta-tokens have plain embeddings. The reader trained from nothing has its examples in `data.py`. No torch here.
@@ -21,6 +21,7 @@ from metatok.codec import Codec, Method
 from metatok.reader.config import build
 from metatok.reader.data import NO_PHRASES, Batch, Example, cut, pack
 from metatok.reader.marks import Marks
+from metatok.reader.written import written_out
 from metatok.tasks.base import Sample, Task
 from metatok.tokenizer import MetaTokenizer
 
@@ -86,12 +87,13 @@ def make_example(
     Args:
         expand_weight: ask for the whole prompt instead, with this weight on each of its tokens.
     """
-    raw = prompt = tokenizer.encode(sample.prompt).tolist()
+    prompt = written = tokenizer.encode(sample.prompt).tolist()
     if form is not None:
         codec = Codec(tokenizer.vocab_size, tokenizer.meta_tokens, form)
-        prompt = codec.compress(raw, seed=rng.getrandbits(32)).ids.tolist()
+        compressed = codec.compress(prompt, seed=rng.getrandbits(32))
+        prompt, written = compressed.ids.tolist(), written_out(compressed)
     if expand_weight is not None:
-        asked, answer = [marks.expand], [*raw, marks.eos]
+        asked, answer = [marks.expand], [*written, marks.eos]
     else:
         question, said = (tokenizer.encode(text).tolist() for text in (sample.question, sample.written))
         asked, answer = [marks.question, *question, marks.answer], [*said, marks.eos]

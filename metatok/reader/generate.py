@@ -3,7 +3,7 @@
 The model is what transformers' `AutoModelForCausalLM` gives, a plain Llama. What is ours is the input:
 
     <|bos|> prompt <|q|> question <|a|>          the model goes on with the answer and <|eos|>
-    <|bos|> prompt <|expand|>                    the model goes on with the prompt written out
+    <|bos|> prompt <|expand|>                    the model goes on with the prompt written out, and <|eos|>
 
 The marks are the ids that the model's own tokenizer gives them (`metatok.reader.marks`), and a model without a
 beginning has none. A fine-tuned model is its base model with the adapter merged into it.
@@ -39,6 +39,7 @@ from metatok.reader.export import PHRASE_FILE, load_phrases
 from metatok.reader.folders import ADAPTER_FILE, ReaderError, answer_room, folder_of
 from metatok.reader.marks import FORMAT, Marks
 from metatok.reader.model import PhraseEmbedding
+from metatok.reader.written import written_out
 from metatok.tokenizer import MetaTokenizer, TokenizerError
 
 Int = NDArray[np.int64]
@@ -52,11 +53,13 @@ class Prompt:
         ids: (n,) tokens and meta-tokens.
         phrases: (m, 1 + r) what embeddings are made of besides `ids`, see `metatok.reader.data.phrase_rows`.
         raw_tokens: tokens of the prompt as it was.
+        written: (k,) the prompt written out as the reader is trained to, see `metatok.reader.written`.
     """
 
     ids: Int
     phrases: Int
     raw_tokens: int
+    written: Int
 
     @classmethod
     def of(cls, ids: ArrayLike, raw_tokens: int | None = None) -> Prompt:
@@ -66,7 +69,7 @@ class Prompt:
         array([5, 6, 7])
         """
         array = np.array(ids, dtype=np.int64)
-        return cls(array, NO_PHRASES, len(array) if raw_tokens is None else raw_tokens)
+        return cls(array, NO_PHRASES, len(array) if raw_tokens is None else raw_tokens, array)
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ class Statistics:
 class Answer(Iterator[str]):
     """The pieces of one answer, decoded as they are asked for; `statistics` is there at any time.
 
-    A piece is whole characters: the bytes of one that several tokens share wait for the last of them.
+    A piece is whole characters: the bytes of one that several tokens share wait for the last of them. Meta-tokens are
+    not said: they are the working of a prompt that is written out.
     """
 
     def __init__(self, reader: Reader, prompt: Prompt, asked: Sequence[int], room: int, began: float):
@@ -110,7 +114,8 @@ class Answer(Iterator[str]):
         self.text = ""
         tokens = reader.input_tokens(prompt, asked)
         self.statistics = Statistics(prompt.raw_tokens, len(prompt.ids), tokens)
-        self._pieces = whole_characters(self._tokens(), reader.tokenizer.fragment)
+        said = (token for token in self._tokens() if token < reader.tokenizer.vocab_size)
+        self._pieces = whole_characters(said, reader.tokenizer.fragment)
 
     def __next__(self) -> str:
         piece = next(self._pieces)
@@ -276,18 +281,20 @@ class Reader:
     def expand(self, prompt: str | Prompt, method: str | None = None, *, phrases: bool = True) -> Answer:
         """The prompt written out by the model, token for token where it has learned to; arguments as for `ask`.
 
+        The model writes each meta-token around its phrase (`metatok.reader.written`), which the text leaves out.
+
         Raises:
             ValueError: an empty prompt, an unknown method, or a prompt that leaves no room to be written out.
         """
         began = time.perf_counter()
         prepared = self._prepared(prompt, method, phrases)
-        room = prepared.raw_tokens + 1
+        room = len(prepared.written) + 1
         over = self.input_tokens(prepared, [self.marks.expand]) + room - self.positions
         if over > 0:
-            both = len(prepared.ids) + prepared.raw_tokens
+            read, written = len(prepared.ids), len(prepared.written)
             raise ValueError(
-                f"The prompt is {len(prepared.ids):,} tokens as the reader sees it and {prepared.raw_tokens:,} written "
-                f"out, and both together may be {both - over:,}: shorten it."
+                f"The prompt is {read:,} tokens as the reader sees it and {written:,} written out, and both together "
+                f"may be {read + written - over:,}: shorten it."
             )
         return Answer(self, prepared, [self.marks.expand], room, began)
 
@@ -311,7 +318,9 @@ class Reader:
             return Prompt.of(ids)
         compressed = self.tokenizer.using(method=method).codec.compress(ids, seed=zlib.crc32(ids.tobytes()))
         rows = phrase_rows(compressed) if phrases and self.phrases is not None else NO_PHRASES
-        return Prompt(compressed.ids.astype(np.int64), rows, len(ids))
+        return Prompt(
+            compressed.ids.astype(np.int64), rows, len(ids), np.array(written_out(compressed), dtype=np.int64)
+        )
 
     def question(self, question: str) -> list[int]:
         """What follows the prompt in the input: the question between its marks.

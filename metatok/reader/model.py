@@ -12,7 +12,10 @@ its uses lead to it. All is computed before the model and passed as `inputs_embe
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,6 +25,12 @@ from metatok.reader.data import RELATED, Batch
 EPS = 1e-6
 HIDDEN = -1e9  # added to a score it leaves no attention
 PROJECTIONS = (0.5, 0.2, 0.0, 0.0, 0.2, 0.0, 0.0, 0.0)  # times the identity, where their projections start
+
+
+def on(device: torch.device, array: NDArray[Any]) -> Tensor:
+    """An array as a tensor there; a GPU copies it while the program goes on."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def _linear(x: Tensor, linear: nn.Linear) -> Tensor:
@@ -37,6 +46,15 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary position embedding, dimensions j and j + n paired."""
     a, b = x.chunk(2, dim=-1)
     return x * cos + torch.cat((-b, a), dim=-1) * sin
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """What each head sees, (b, heads, t, d / heads); on a CPU and at these lengths the plain products are the faster
+    ones."""
+    if q.is_cuda:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
+    return torch.softmax(scores + mask, dim=-1).to(q.dtype) @ v
 
 
 def visible(segment: Tensor) -> Tensor:
@@ -96,9 +114,7 @@ class Block(nn.Module):
         h = _norm(x, self.input_layernorm.weight, cos.dtype)
         q, k, v = (_linear(h, p).view(b, t, self.heads, -1).transpose(1, 2) for p in (a.q_proj, a.k_proj, a.v_proj))
         q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)
-        scores = (q @ k.transpose(-1, -2)).float() * (d // self.heads) ** -0.5
-        attention = torch.softmax(scores + mask, dim=-1).to(cos.dtype)
-        x = x + _linear((attention @ v).transpose(1, 2).reshape(b, t, d), a.o_proj)
+        x = x + _linear(_attend(q, k, v, mask).transpose(1, 2).reshape(b, t, d), a.o_proj)
         h = _norm(x, self.post_attention_layernorm.weight, cos.dtype)
         m = self.mlp
         return x + _linear(F.silu(_linear(h, m.gate_proj)) * _linear(h, m.up_proj), m.down_proj)
@@ -171,6 +187,8 @@ class LeanLlama(nn.Module):
         """
         cos, sin = self.cos[position][:, None].to(dtype), self.sin[position][:, None].to(dtype)
         mask = visible(segment)
+        if embedded.is_cuda:
+            mask = mask.to(dtype)
         x = embedded
         for block in self.blocks:
             x = block(x, cos, sin, mask)
@@ -184,8 +202,7 @@ class LeanLlama(nn.Module):
         """Logits (k, vocabulary), float32, at the k places of a batch that the loss looks at."""
         device = self.embed_tokens.weight.device
         ids, segment, position, phrases, where = (
-            torch.from_numpy(a).to(device)
-            for a in (batch.ids, batch.segment, batch.position, batch.phrases, batch.where)
+            on(device, a) for a in (batch.ids, batch.segment, batch.position, batch.phrases, batch.where)
         )
         hidden = self(self.embed(ids, phrases), segment, position, dtype)
         return self.logits(hidden.flatten(0, 1)[where])

@@ -75,15 +75,19 @@ class Muon(torch.optim.Optimizer):
                 if p.grad is not None:
                     by_shape[p.shape].append(p)
             for shape, parameters in by_shape.items():
-                updates = [self._momentum(p, group["momentum"]) for p in parameters]
+                gradients = [p.grad for p in parameters if p.grad is not None]  # all of them
+                buffers = [self._buffer(p) for p in parameters]
+                torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
+                updates = torch._foreach_lerp(gradients, buffers, group["momentum"])
+                steps = orthogonalized(torch.stack(updates).to(self.dtype)).to(parameters[0].dtype)
                 rate = group["lr"] * 0.2 * max(shape) ** 0.5
-                for p, update in zip(parameters, orthogonalized(torch.stack(updates).to(self.dtype)), strict=True):
-                    p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update.to(p.dtype), alpha=-rate)
+                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(parameters, list(steps.unbind()), alpha=-rate)
 
-    def _momentum(self, p: Tensor, momentum: float) -> Tensor:
-        assert p.grad is not None
+    def _buffer(self, p: Tensor) -> Tensor:
+        """The running mean of a matrix's gradients."""
         state = self.state[p]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(p)
-        state["momentum_buffer"].lerp_(p.grad, 1 - momentum)
-        return p.grad.lerp(state["momentum_buffer"], momentum)
+        buffer: Tensor = state["momentum_buffer"]
+        return buffer

@@ -37,7 +37,7 @@ from metatok.reader.data import Batch, check_names, pool_of_batches
 from metatok.reader.export import load_exported
 from metatok.reader.heldout import Item, accuracy, held_out
 from metatok.reader.mimetic import initialise
-from metatok.reader.model import LeanLlama
+from metatok.reader.model import LeanLlama, on
 from metatok.reader.muon import Muon
 from metatok.reader.running import agreed, ended, stopping, write_checkpoint
 from metatok.reader.supply import Place, Supply
@@ -50,8 +50,8 @@ from metatok.tokenizer import MetaTokenizer
 def loss_of(model: LeanLlama, batch: Batch, dtype: torch.dtype) -> Tensor:
     """The weighted mean of the cross-entropy."""
     logits = model.at(batch, dtype)
-    losses = F.cross_entropy(logits, torch.from_numpy(batch.target).to(logits.device), reduction="none")
-    weight = torch.from_numpy(batch.weight).to(logits.device)
+    losses = F.cross_entropy(logits, on(logits.device, batch.target), reduction="none")
+    weight = on(logits.device, batch.weight)
     return (losses * weight).sum() / weight.sum()
 
 
@@ -93,6 +93,7 @@ class Run:
         self.config, self.folder = config, folder
         self.processes = PartialState(cpu=not torch.cuda.is_available())
         self.device = self.processes.device
+        torch.backends.cuda.enable_cudnn_sdp(False)  # makes a plan for every shape, and there are hundreds
         self.tasks = [get(name) for name in config.data.tasks]
         check_names(self.tasks, config.data)
         if config.new_layers and not config.start_from:
@@ -128,12 +129,13 @@ class Run:
         return self.folder / "tokenizer"
 
     def _tokenizer(self) -> MetaTokenizer:
-        """The run's own; before there is one that of the reader it starts from, or one that is trained for it."""
+        """The run's own; before there is one that of its config, or one that is trained for it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         own = self._own_tokenizer
         there = (own / "tokenizer.json").exists()
-        if self.config.start_from and not there:
-            return MetaTokenizer.from_pretrained(self.config.start_from, local_only=True)
+        given = self.config.tokenizer or self.config.start_from
+        if given and not there:
+            return MetaTokenizer.from_pretrained(given, local_only=True)
         if not there:
             save_tokenizer(train_bpe(texts(self.config.seed)), own)
         return MetaTokenizer.from_pretrained(own, local_only=True)
@@ -177,8 +179,8 @@ class Run:
             raise ValueError(f"this run has {len(places)} processes; resume it with as many")
         return Place(**places[self.processes.process_index])
 
-    def step(self) -> float:
-        """One update; the loss before it, of this process's batch."""
+    def step(self) -> Tensor:
+        """One update; the loss before it, of this process's batch. A GPU may still be at work when this returns."""
         batch = self.supply.next(self.progress)
         factor = learning_rate(self.config.optimizer, self.steps, self.tokens)
         for optimizer, lr in zip(
@@ -199,7 +201,7 @@ class Run:
             optimizer.zero_grad()
         self.steps += 1
         self.tokens += tokens
-        return loss.item()
+        return loss.detach()
 
     def evaluate(self) -> dict[str, float]:
         """Held-out accuracy, see `accuracy`; the main process measures it."""
@@ -221,7 +223,7 @@ class Run:
         """Train to the end of the cosine, or until told to stop (SIGTERM, SIGINT)."""
         config = self.config
         evaluated = saved = self.seconds
-        losses: list[float] = []
+        losses: list[Tensor] = []
         shown: dict[str, float] = {}
         with (
             stopping() as stop,
@@ -240,7 +242,7 @@ class Run:
                 self.seconds += agreed(time.perf_counter() - began)
                 bar.update(self.tokens - before)
                 if self.steps % 100 == 0:
-                    mean = sum(losses) / len(losses)
+                    mean = torch.stack(losses).mean().item()
                     losses.clear()
                     self.log(loss=round(mean, 4), size=round(self.supply.place.size, 3))
                     bar.set_postfix(
