@@ -86,12 +86,12 @@ def fingerprint(notebook: Any) -> dict[str, Any]:
     colab = tagged(notebook, "colab")
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code" and cell not in colab]
     named = {Path(text).name for text in re.findall(r"""["']([^"'\n]+\.\w+)["']""", "\n".join(code))}
+    files = [path for path in (ROOT / "assets").rglob("*.*") if path.name in named]
     if "metatok.reader" in "\n".join(code):
-        named.add("model.safetensors")
-    files = sorted(path for path in (ROOT / "assets").rglob("*.*") if path.name in named)
+        files += (ROOT / "assets" / "reader").glob("*.safetensors")
     return {
         "code": _hash("\n\0\n".join(code).encode()),
-        "files": {path.relative_to(ROOT).as_posix(): _hash(path.read_bytes()) for path in files},
+        "files": {path.relative_to(ROOT).as_posix(): _hash(path.read_bytes()) for path in sorted(files)},
     }
 
 

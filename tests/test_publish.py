@@ -57,7 +57,7 @@ def paths(folder: Path) -> set[str]:
 def test_the_folder_is_complete_and_has_nothing_else(assembled: Path) -> None:
     found = paths(assembled)
     assert {"app.py", "requirements.txt", "README.md", "LICENSE", "metatok/demo/page.css"} <= found
-    assert {"assets/reader/model.safetensors", "assets/examples/index.json"} <= found
+    assert {"assets/reader/model-00001-of-00004.safetensors", "assets/examples/index.json"} <= found
     assert {"assets/results/engine.json", "assets/thumbnail.png", "assets/screenshot.png"} <= found
     assert {path.split("/")[0] for path in found} == {*publish.FILES, "metatok", "assets"}
     assert not [path for path in found if re.search(r"__pycache__|\.pyc$|\.nb[ci]$|/\.|\.ipynb$|test_", path)]
