@@ -133,7 +133,7 @@ run.log(held_out=run.evaluate())
 for share in np.linspace(0, 1, 3 if FAST else 11)[1:]:
     losses = []
     while run.progress < share:
-        losses.append(run.step())
+        losses.append(run.step().item())
     run.log(loss=np.mean(losses), held_out=run.evaluate())
 run.save()
 print(f"{run.steps:,} steps, {run.tokens:,} tokens")
@@ -440,4 +440,4 @@ for method in (None, "inline"):
 #
 # - The data are drawn on the fly: any prompt, any method, meta-tokens at random, the question raw.
 # - Reading a meta-token is matching and copying, what induction heads do; starting with such heads is why minutes are enough to see something.
-# - To train a larger reader: `metatok train metatok/reader/tree.toml FOLDER`; it resumes where it stopped.
+# - To train a larger reader: `metatok train metatok/reader/tree.toml FOLDER` on a CPU, `reader.toml` on a GPU; it resumes where it stopped.

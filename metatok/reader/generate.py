@@ -23,7 +23,7 @@ import time
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +53,14 @@ class Prompt:
         ids: (n,) tokens and meta-tokens.
         phrases: (m, 1 + r) what embeddings are made of besides `ids`, see `metatok.reader.data.phrase_rows`.
         raw_tokens: tokens of the prompt as it was.
-        written: (k,) the prompt written out as the reader is trained to, see `metatok.reader.written`.
+        written: (k,) the prompt written out as the reader is trained to, see `metatok.reader.written`; empty where that
+            is not known.
     """
 
     ids: Int
     phrases: Int
     raw_tokens: int
-    written: Int
+    written: Int = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @classmethod
     def of(cls, ids: ArrayLike, raw_tokens: int | None = None) -> Prompt:
@@ -288,10 +289,10 @@ class Reader:
         """
         began = time.perf_counter()
         prepared = self._prepared(prompt, method, phrases)
-        room = len(prepared.written) + 1
+        room = max(len(prepared.written), prepared.raw_tokens) + 1
         over = self.input_tokens(prepared, [self.marks.expand]) + room - self.positions
         if over > 0:
-            read, written = len(prepared.ids), len(prepared.written)
+            read, written = len(prepared.ids), room - 1
             raise ValueError(
                 f"The prompt is {read:,} tokens as the reader sees it and {written:,} written out, and both together "
                 f"may be {read + written - over:,}: shorten it."
