@@ -243,7 +243,7 @@ show(figure, height=380)
 #
 # ## Measured: a real model against the formulas
 #
-# The repository's reader is a Llama of a few million parameters, small enough to measure here. Time is CPU time in one
+# The repository's reader is a Llama of 13 million parameters, small enough to measure here. Time is CPU time in one
 # thread: it does not count what else the machine does. The model of cost has two numbers: a speed
 # for the linear part and one for the quadratic part. They are fitted to *raw* prompts only.
 
