@@ -106,16 +106,18 @@ class Statistics:
 class Answer(Iterator[str]):
     """The pieces of one answer, decoded as they are asked for; `statistics` is there at any time.
 
-    A piece is whole characters: the bytes of one that several tokens share wait for the last of them. Meta-tokens are
-    not said: they are the working of a prompt that is written out.
+    A piece is whole characters: the bytes of one that several tokens share wait for the last of them. Of a prompt that
+    is written out (`metas` False) the meta-tokens are left out, its working.
     """
 
-    def __init__(self, reader: Reader, prompt: Prompt, asked: Sequence[int], room: int, began: float):
+    def __init__(
+        self, reader: Reader, prompt: Prompt, asked: Sequence[int], room: int, began: float, *, metas: bool = True
+    ):
         self._reader, self._prompt, self._asked, self._room, self._began = reader, prompt, asked, room, began
         self.text = ""
         tokens = reader.input_tokens(prompt, asked)
         self.statistics = Statistics(prompt.raw_tokens, len(prompt.ids), tokens)
-        said = (token for token in self._tokens() if token < reader.tokenizer.vocab_size)
+        said = (token for token in self._tokens() if metas or token < reader.tokenizer.vocab_size)
         self._pieces = whole_characters(said, reader.tokenizer.fragment)
 
     def __next__(self) -> str:
@@ -297,7 +299,7 @@ class Reader:
                 f"The prompt is {read:,} tokens as the reader sees it and {written:,} written out, and both together "
                 f"may be {read + written - over:,}: shorten it."
             )
-        return Answer(self, prepared, [self.marks.expand], room, began)
+        return Answer(self, prepared, [self.marks.expand], room, began, metas=False)
 
     def prepare(self, prompt: str, method: str | None = None, *, phrases: bool = True) -> Prompt:
         """A prompt as the reader sees it; arguments as for `ask`.
