@@ -24,7 +24,7 @@ from metatok.demo.cards import BUG, message_html
 from metatok.demo.comparison import MAX_EFFORT_DOCUMENTS, MAX_EFFORT_TOKENS, RUNS, SHORT, Outcome, Prepared, RowDict
 from metatok.demo.endpoints import offer
 from metatok.demo.explore import AS_MANY_AS_PAY, POOLS, Explore
-from metatok.demo.page import stopping
+from metatok.demo.page import if_working
 from metatok.demo.run import DEFAULT_META_TOKENS, DEFAULT_TOKENIZER, MAX_BYTES, Refused
 from metatok.demo.uploads import MAX_DOCUMENTS, Document, read_file
 from metatok.views.comparison import comparison_figure
@@ -249,16 +249,12 @@ def compare_part(explore: Explore) -> None:
         **quiet,
         **shared,
     )
-    stop.click(None, status, status, js=stopping(status_html("Stopping …")), **quiet)
+    stop.click(None, status, status, js=if_working(status_html("Stopping …")), **quiet)
     stop.click(None, None, None, cancels=[comparing], **quiet)
     # Said once it has stopped: until then another click is not taken. `stream` itself does not fail.
-    comparing.failure(_stopped, status, status, **quiet)
+    stopped = status_html("Stopped; what was measured until then is shown.")
+    comparing.failure(None, status, status, js=if_working(stopped), **quiet)
     offer(compare, **shared)
-
-
-def _stopped(status: str) -> str:
-    """What the status says after Stop, which changes nothing where nothing was running."""
-    return status_html("Stopped; what was measured until then is shown.") if "…" in (status or "") else status
 
 
 def _describe(path: str | None) -> list[str]:

@@ -19,6 +19,7 @@ from metatok.demo.answers import notice_html
 from metatok.demo.background import Background, Stopped
 from metatok.demo.cards import BUG, message_html, summary_html
 from metatok.demo.examples import Example, examples
+from metatok.demo.page import if_working
 from metatok.demo.run import DEFAULT_META_TOKENS, DEFAULT_METHOD, DEFAULT_TOKENIZER, MAX_BYTES, Refused, Result, Step
 from metatok.tokenizer import OFFLINE
 from metatok.views.charts import compute_figure, length_figure
@@ -45,7 +46,8 @@ OUTPUTS = ("message", "summary", "view", "lengths", "compute", "numbers", "sourc
 EMPTY = "There is no text yet. Paste one, or take an example."
 STALE = "The text or a choice is no longer the one that was compressed. Compress again, then copy or download."
 STOPPED = "Stopped; what was shown before stays."
-PATIENCE = 5  # looks at the work, a tenth of a second apart, before it is said at what it is
+WORKING = "<p hidden>…</p>"  # there before anything is said, for `if_working`
+PATIENCE = 2  # looks at the work, the last of them after a third of a second, before it is said at what it is
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def explore() -> Explore:
         try:
             for at in _working(*inputs):
                 if isinstance(at, str):
-                    yield [notice_html(f"{at} …") if at else gr.skip(), *unchanged]
+                    yield [notice_html(f"{at} …") if at else WORKING, *unchanged]
                 else:
                     yield list(at.values())
         except Refused as error:  # what was shown stays
@@ -194,9 +196,10 @@ def explore() -> Explore:
         **private,
         **runs.COMPRESSING,
     )
+    stop.click(None, message, message, js=if_working(notice_html("Stopping …")), **quiet)
     stop.click(None, None, None, cancels=[compressing], **quiet)
     # Said once it has stopped: until then the page takes no other work. `recompute` itself does not fail.
-    compressing.failure(lambda: notice_html(STOPPED), None, message, **quiet)
+    compressing.failure(None, message, message, js=if_working(notice_html(STOPPED)), **quiet)
     for example, example_button in zip(prepared, buttons, strict=True):
         outputs = [text_input, keep, about, *results]
         example_button.click(partial(take, example), choices, outputs, **private, **runs.COMPRESSING)
@@ -225,7 +228,7 @@ def about_html(example: Example) -> str:
 
 
 def _working(*inputs: Any) -> Iterator[str | dict[str, Any]]:
-    """What `_shown` returns, and before that, every tenth of a second, at what it is; nothing at first.
+    """What `_shown` returns, and before that, at each look, at what it is; nothing at first.
 
     Each time is one at which Gradio can stop it.
     """

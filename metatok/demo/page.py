@@ -22,10 +22,12 @@ was chosen before the tabs are drawn again. And what people look at shall be pai
 once, 100,000 tokens took 1.2 s from the click and not 0.65 s (`python -m benchmarks.startup`)."""
 
 
-def stopping(status: str) -> str:
-    """Runs in the browser when Stop is clicked: from what a status says to `status`, if it says that work goes on.
+def if_working(status: str) -> str:
+    """Runs in the browser when Stop is clicked, and when that has ended the work: from what a status says to `status`,
+    if it says that work goes on, with an ellipsis.
 
-    The work itself ends at its next look, which can take a second or two.
+    The work ends at its next look, which can take a second or two. It may be done by then and its result be shown;
+    so what is shown decides, and not that somebody clicked.
     """
     return f"(shown) => String(shown).includes('…') ? {json.dumps(status)} : shown"
 

@@ -18,7 +18,7 @@ from metatok.demo import savings_form as form
 from metatok.demo.answers import notice_html
 from metatok.demo.cards import BUG, message_html
 from metatok.demo.explore import DEFAULT_ARCHITECTURE, Explore
-from metatok.demo.page import SETTLED, stopping
+from metatok.demo.page import SETTLED, if_working
 from metatok.demo.prefill import measure
 from metatok.demo.run import Refused
 from metatok.demo.savings_cards import flops_html, kv_html, money_html
@@ -185,10 +185,10 @@ def savings_part(explore: Explore) -> None:
         concurrency_id="measure",
         **quiet,
     )
-    stop.click(None, measured, measured, js=stopping(notice_html("Stopping …")), **quiet)
+    stop.click(None, measured, measured, js=if_working(notice_html("Stopping …")), **quiet)
     stop.click(None, None, None, cancels=[measuring], **quiet)
     # Said once it has stopped: until then another click is not taken. `measure` itself does not fail.
-    measuring.failure(lambda: notice_html("Stopped."), None, measured, **quiet)
+    measuring.failure(None, measured, measured, js=if_working(notice_html("Stopped.")), **quiet)
 
 
 def _compute(before: Any, after: Any, architecture: Any, causal: bool, *fields: Any) -> list[Any]:

@@ -199,26 +199,32 @@ def test_a_lone_surrogate_is_refused_and_kept(explore: Open) -> None:
 
 
 # In the page itself: a busy machine may look only when a few seconds' work is over.
-STOP_AT_FIRST_WORD = """() => new MutationObserver((_, watch) => {
+STOP_AT = """(word) => new MutationObserver((_, watch) => {
     const status = document.querySelector("#message [role=status]");
-    if (!status?.textContent.endsWith("…")) return;
+    if (!status?.textContent.endsWith(word)) return;
     watch.disconnect();
     window.said = status.textContent;
     document.querySelector("#compress-stop").click();
 }).observe(document.body, {subtree: true, childList: true, characterData: true})"""
+LAST_SAID = "document.querySelector('#message [role=status]')?.textContent"
+DRAWN = "Number(document.querySelector('#token-view .view')?.dataset.drawn)"
+STOPPED = "Stopped; what was shown before stays."
+
+
+def long_text() -> str:
+    rng = random.Random(0)
+    words = ["".join(rng.choices("abcdefghijklmnop", k=rng.randint(3, 9))) for _ in range(5000)]
+    return " ".join(rng.choices(words, k=650_000))
 
 
 def test_a_long_text_says_at_what_it_is_and_can_be_stopped(explore: Open) -> None:
     page = explore()
     before, counts = page.drawn(), page.counts()
-    rng = random.Random(0)
-    words = ["".join(rng.choices("abcdefghijklmnop", k=rng.randint(3, 9))) for _ in range(5000)]
-    text = " ".join(rng.choices(words, k=650_000))
-    page.set_text(text)
-    page.page.evaluate(STOP_AT_FIRST_WORD)
+    page.set_text(long_text())
+    page.page.evaluate(STOP_AT, " …")
     page.page.click("#compress-button")
     message = page.page.locator("#message [role=status]")
-    expect(message).to_have_text("Stopped; what was shown before stays.")
+    expect(message).to_have_text(STOPPED)
     assert re.fullmatch(
         "(Making tokens|Looking for phrases|Checking .*|Drawing) …", page.page.evaluate("() => window.said")
     )
@@ -226,3 +232,18 @@ def test_a_long_text_says_at_what_it_is_and_can_be_stopped(explore: Open) -> Non
     page.compress("spam and eggs, " * 9)  # nothing of the stopped work comes after it
     assert page.drawn() == before + 1
     expect(message).to_have_count(0)
+
+
+def test_a_stop_that_comes_too_late_is_not_said_to_have_stopped(explore: Open) -> None:
+    page = explore()
+    before, counts = page.drawn(), page.counts()
+    page.set_text(long_text())
+    page.page.evaluate(STOP_AT, "Drawing …")
+    page.page.click("#compress-button")
+    ended = f"([before, stopped]) => {LAST_SAID} === stopped || {DRAWN} > before"
+    page.page.wait_for_function(ended, arg=[before, STOPPED])
+    page.page.wait_for_timeout(1000)  # what would be said after the result
+    stopped = page.page.evaluate(LAST_SAID) == STOPPED
+    assert (page.drawn() == before) == stopped
+    assert (page.counts() == counts) == stopped
+    assert page.page.locator("#message [role=status]").count() == stopped
