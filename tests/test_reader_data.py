@@ -277,6 +277,14 @@ def test_training_data_has_the_shares_it_should(tokenizer: MetaTokenizer) -> Non
     assert np.mean(dictionaries) == pytest.approx(config.compressed_share * 0.8, abs=0.07)
 
 
+def test_the_power_of_sizes_says_how_many_small_prompts_there_are(tokenizer: MetaTokenizer) -> None:
+    def mean_length(power: float) -> float:
+        config = DataConfig(batch_tokens=1, questions=1, compressed_share=0.0, size_power=power)
+        return float(np.mean([b.tokens for b in pool_of_batches([TREE], tokenizer, config, 1, 0, size=1.0)]))
+
+    assert mean_length(4.0) < 0.8 * mean_length(0.5) < 0.8 * mean_length(0.0)
+
+
 @pytest.mark.parametrize("name", ["tree.toml", "reader.toml"])
 def test_configs_that_come_with_the_reader_are_valid(name: str) -> None:
     config = load_config(Path(reader.__file__).parent / name)

@@ -422,3 +422,13 @@ def test_prompts_are_as_large_as_they_are_said_to_be(largest: float, tokenizer_f
     drawn = {item.samples[0].prompt for item in held_out([get("tree")], tokenizer, config.data, prompts=6)}
     nodes = {0.0: range(4, 13), 1.0: range(13, 90)}[largest]  # a tree of n nodes takes up to 2 n lines as xml
     assert all(prompt.count("\n") + 1 in nodes for prompt in drawn), [prompt.count("\n") + 1 for prompt in drawn]
+
+
+@pytest.mark.parametrize(("full_size_at", "first"), [(0.0, 1.0), (0.5, 0.0)])
+def test_prompts_have_all_sizes_from_where_they_are_said_to(full_size_at: float, first: float) -> None:
+    supply = Supply(lambda number, size: ["a batch"], Place(), 1.0, full_size_at)  # type: ignore[list-item]
+    sizes = []
+    for progress in (0.0, 0.25, 0.5, 1.0):
+        supply.next(progress)
+        sizes.append(supply.place.size)
+    assert sizes == [first, (first + 1) / 2, 1.0, 1.0]

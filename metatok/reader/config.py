@@ -46,7 +46,8 @@ class DataConfig:
     batch_tokens: int = 2560
     longest: int = 2048  # examples that are longer are left out
     largest: float = 1.0  # size of the largest prompts, see `metatok.tasks.base.Task.draw`; held-out ones have it
-    full_size_at: float = 0.5  # share of the training after which prompts have all sizes
+    size_power: float = 0.5  # a prompt's size is the current largest times a number from 0 to 1 to the power of this
+    full_size_at: float = 0.5  # share of the training after which prompts have all sizes; 0: from its beginning
 
 
 @dataclass(frozen=True)

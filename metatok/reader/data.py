@@ -292,7 +292,8 @@ def pool_of_batches(
         text_weight = config.text_weights.get(task.name, 0.0)
         renamed = renaming(tokenizer, rng) if rng.random() < config.renamed_share and not text_weight else None
         # All sizes up to the current one, larger ones more often: small prompts teach fastest, and stay in range.
-        drawn = task.draw(rng, size=size * rng.random() ** 0.5, questions=config.questions, seen=True)
+        drawn_size = size * rng.random() ** config.size_power
+        drawn = task.draw(rng, size=drawn_size, questions=config.questions, seen=True)
         example = make_example(
             tokenizer, drawn, config, rng, form, expand=expand, renamed=renamed, text_weight=text_weight
         )

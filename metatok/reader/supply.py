@@ -42,7 +42,7 @@ class Supply:
         make: the pool of this number and size of its prompts, at least one batch; with workers it must be picklable.
         place: where to go on; changed by `next`.
         largest: size of the largest prompts.
-        full_size_at: share of the run after which prompts have all sizes.
+        full_size_at: share of the run after which prompts have all sizes; 0: they have them at once.
         rank, ranks: this process and how many there are; each has pools of its own.
         workers: processes that make pools beside this one; 0: this one makes them when they are needed.
     """
@@ -80,7 +80,8 @@ class Supply:
             if place.orders:
                 place.orders.pop(0)
             while len(place.orders) < self._ahead:
-                self._order(self._largest * min(1.0, progress / self._full_size_at))
+                full = progress >= self._full_size_at
+                self._order(self._largest * (1.0 if full else progress / self._full_size_at))
             self._batches, place.batch = self._current(), 0
         place.batch += 1
         return self._batches[place.batch - 1]
