@@ -7,7 +7,6 @@ Integers only: no text, no tokenizer, no model (those are `metatok.tokenizer` an
 from __future__ import annotations
 
 import functools
-import operator
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metatok.grammar import Grammar, prune
-from metatok.ids import as_integer, as_integers
+from metatok.ids import as_integer, as_integers, as_ranges
 from metatok.layout import FormatError, Reading, Vocabulary, read, write_inline, write_prefix
 from metatok.pool import fit_inline
 from metatok.search.longest import search_longest
@@ -33,6 +32,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 Effort = Literal["fast", "default", "max"]
 EFFORTS: tuple[Effort, ...] = get_args(Effort)
 
+MOST_TOKENS = 1 << 52  # up to which lengths are counted exactly
 MAX_LENGTH = 1 << 26  # tokens that decompress makes unless told otherwise: 256 MiB of int32
 INT32_IDS = 1 << 31
 FAST_ROUNDS = 2  # nearly all phrases of tokens, and most phrases of phrases
@@ -223,13 +223,16 @@ class Codec:
         Args:
             ids: a sequence, numpy array or torch tensor of n integers from 0 to vocab_size − 1.
             keep: ranges (start, stop) of positions whose tokens stay raw.
-            seed: draws the meta-tokens at random from the pool; None takes them in order.
+            seed: draws the meta-tokens at random from the pool, 0 or more; None takes them in order.
 
         Raises:
             ValueError: for an id out of range (it names the id and its position), a range outside the sequence, or
                 an array that is not one-dimensional.
             TypeError: for what is not integers.
         """
+        return self._compress(ids, keep, None if seed is None else [as_integer("seed", seed, least=0)])
+
+    def _compress(self, ids: Any, keep: Iterable[tuple[int, int]], seed: list[int] | None) -> Compressed:
         tokens = self._tokens(ids)
         walls = _walls(keep, len(tokens))
         rng = None if seed is None else np.random.default_rng(seed)
@@ -246,20 +249,21 @@ class Codec:
 
         Args:
             ids: a compressed or a raw sequence, as for `compress`.
-            max_length: the greatest n that is allowed; checked before anything of that size is allocated.
+            max_length: the greatest n that is allowed; checked before anything of that size is allocated. More than
+                2**52, which no machine holds, counts as 2**52.
 
         Raises:
             FormatError: where `ids` is not a valid sequence of this codec or stands for more than `max_length` tokens.
             TypeError: for what is not integers.
         """
-        limit = as_integer("max_length", max_length, least=0)
+        limit = min(as_integer("max_length", max_length, least=0), MOST_TOKENS)
         compressed = _checked(ids, INT32_IDS - 1 if self.meta_tokens is None else self.vocab_size + self.n_added - 1)
         reading = self._read(compressed)
         grammar = reading.grammar
         widths = np.ones(len(grammar.body), dtype=np.int64)
         rules = grammar.body >= grammar.base
         widths[rules] = grammar.expanded_lengths(limit)[grammar.body[rules] - grammar.base]
-        # Each width is at most limit + 1, so float64 sums are far from overflow and exact where it matters.
+        # Each width is at most limit + 1, so float64 sums are far from overflow, and exact up to 2**53.
         if len(widths) > limit or widths.sum(dtype=np.float64) > limit:
             raise FormatError(f"the sequence stands for more than max_length = {limit:,} tokens", len(compressed))
         return grammar.expand()
@@ -276,11 +280,12 @@ class Codec:
         With a seed, sequence i is drawn with the seed [seed, i].
         """
         keeps = repeat(()) if keep is None else keep
-        seeds: Iterable[Any] = repeat(None) if seed is None else ([seed, i] for i in range(len(batch)))
+        drawn = None if seed is None else as_integer("seed", seed, least=0)
+        seeds = repeat(None) if drawn is None else ([drawn, i] for i in range(len(batch)))
         if keep is not None and len(keep) != len(batch):
             raise ValueError(f"keep holds {len(keep)} lists of ranges for a batch of {len(batch)}")
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return list(pool.map(lambda ids, k, s: self.compress(ids, keep=k, seed=s), batch, keeps, seeds))
+            return list(pool.map(self._compress, batch, keeps, seeds))
 
     def _tokens(self, ids: Any) -> Int32:
         array = as_integers(ids)
@@ -357,8 +362,8 @@ def _checked(ids: Any, highest: int) -> Int32:
 
 def _walls(keep: Iterable[tuple[int, int]], n: int) -> NDArray[np.bool_]:
     walls = np.zeros(n, dtype=np.bool_)
-    for start, stop in keep:
-        if not 0 <= operator.index(start) <= operator.index(stop) <= n:
+    for start, stop in as_ranges("keep", keep):
+        if not 0 <= start <= stop <= n:
             raise ValueError(f"keep range ({start}, {stop}) does not lie within a sequence of {n} tokens")
         walls[start:stop] = True
     return walls

@@ -35,7 +35,12 @@ class FormatError(ValueError):
 
     def __init__(self, reason: str, position: int):
         super().__init__(f"{reason} (position {position})")
+        self._reason = reason
         self.position = position
+
+    def __reduce__(self) -> tuple[type[FormatError], tuple[str, int]]:
+        """It can be copied, and come from another process."""
+        return type(self), (self._reason, self.position)
 
 
 @dataclass(frozen=True)

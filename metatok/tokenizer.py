@@ -16,7 +16,7 @@ import itertools
 import json
 import os
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import EllipsisType
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from metatok import tokenizer_sources
 from metatok.backends import Backend, HuggingFaceBackend
 from metatok.codec import MAX_LENGTH, Codec, Compressed, Method
+from metatok.ids import as_integers, as_ranges
 from metatok.tokenizer_sources import OFFLINE, TokenizerError
 
 __all__ = ["OFFLINE", "MetaTokenizer", "RoundTrip", "TokenizerError"]
@@ -97,7 +98,8 @@ class MetaTokenizer:
             backend = _without_meta_tokens(backend, saved["vocab_size"], name)
         default = saved.get("meta_tokens", DEFAULT_META_TOKENS)
         pool = default if isinstance(meta_tokens, EllipsisType) else meta_tokens
-        return cls(backend, name, _codec(backend, pool, method or saved.get("method", DEFAULT_METHOD)))
+        method = saved.get("method", DEFAULT_METHOD) if method is None else method
+        return cls(backend, name, _codec(backend, pool, method))
 
     def using(self, *, meta_tokens: int | EllipsisType | None = ..., method: str | None = None) -> MetaTokenizer:
         """The same tokenizer with another pool or method; what is left out stays. Nothing is loaded again.
@@ -106,7 +108,8 @@ class MetaTokenizer:
         'ltsc'
         """
         pool = self.meta_tokens if isinstance(meta_tokens, EllipsisType) else meta_tokens
-        return MetaTokenizer(self._backend, self.name, _codec(self._backend, pool, method or self.method))
+        method = self.method if method is None else method
+        return MetaTokenizer(self._backend, self.name, _codec(self._backend, pool, method))
 
     def __repr__(self) -> str:
         return f"MetaTokenizer({self.name!r}, meta_tokens={self.meta_tokens}, method={self.method!r})"
@@ -240,13 +243,7 @@ class MetaTokenizer:
         return self._backend.text_size(self._as_ids(ids))
 
     def _as_ids(self, ids: Iterable[int]) -> Ids:
-        if hasattr(ids, "detach"):  # a torch tensor, on whatever device
-            ids = ids.detach().cpu()
-        array = np.asarray(ids if hasattr(ids, "__array__") else list(ids))
-        if array.size == 0:
-            return np.zeros(0, np.int32)
-        if array.ndim != 1 or array.dtype.kind not in "iu":
-            raise TypeError(f"ids must be a 1-D sequence of ints, not {array.dtype} of {array.ndim} dimensions")
+        array = as_integers(_listed(ids))
         wrong = np.flatnonzero((array < 0) | (array >= self.vocab_size + self.codec.n_added))
         if len(wrong):
             raise ValueError(f"id {array[wrong[0]]} at position {wrong[0]} is not a token of {self.name}")
@@ -269,7 +266,7 @@ class MetaTokenizer:
         >>> len(tok.encode(text)), len(tok.compress(text)) < 14, len(tok.compress(text, keep=[(0, len(text))]))
         (14, True, 14)
         """
-        ranges = list(keep)
+        ranges = as_ranges("keep", keep)
         return self.codec.compress(self.encode(text), keep=self.token_ranges(text, ranges) if ranges else (), seed=seed)
 
     def token_ranges(self, text: str, ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -283,7 +280,7 @@ class MetaTokenizer:
         """
         _, starts, stops = self._backend.encode_spans(text)
         tokens = []
-        for start, stop in ranges:
+        for start, stop in as_ranges("keep", ranges):
             if not 0 <= start <= stop <= len(text):
                 raise ValueError(f"keep range ({start}, {stop}) is not inside the text of {len(text)} characters")
             first, last = np.searchsorted(stops, start, "right"), np.searchsorted(starts, stop, "left")
@@ -300,7 +297,7 @@ class MetaTokenizer:
         Raises:
             metatok.FormatError: `ids` is not a compressed sequence of this codec.
         """
-        return self.decode(self.codec.decompress(ids, max_length=max_length))
+        return self.decode(self.codec.decompress(_listed(ids), max_length=max_length))
 
     def round_trip(self, text: str) -> RoundTrip:
         """Does the tokenizer itself, before any compression, give `text` back unchanged?
@@ -342,6 +339,11 @@ class MetaTokenizer:
         self.hf.save_pretrained(folder)
         settings = {"method": self.method, "meta_tokens": self.meta_tokens, "vocab_size": self.vocab_size}
         (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def _listed(ids: Any) -> Any:
+    """The same, but what can be read only once as a list."""
+    return list(ids) if isinstance(ids, Iterator) else ids
 
 
 def _codec(backend: Backend, meta_tokens: int | None, method: str) -> Codec:

@@ -1,5 +1,6 @@
 """Codec and Compressed: the promises of a compressed sequence, for all four methods."""
 
+import pickle
 import subprocess
 import sys
 import threading
@@ -314,6 +315,22 @@ def test_keep_stays_raw(method, licence):
     assert codec.compress(licence, keep=[(0, len(licence))]).ids.tolist() == licence
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error", "sentence"),
+    [
+        ({"keep": None}, TypeError, r"keep must be a list of ranges \(start, stop\), not NoneType"),
+        ({"keep": (0, 2)}, TypeError, r"keep must be a list of ranges \(start, stop\) of integers, not of 0"),
+        ({"keep": [(1, 2, 3)]}, TypeError, r"not of \(1, 2, 3\)"),
+        ({"keep": [(0.5, 1.5)]}, TypeError, r"not of \(0.5, 1.5\)"),
+        ({"seed": -1}, ValueError, "seed must be at least 0, not -1"),
+        ({"seed": "a"}, TypeError, "seed must be an integer, not str"),
+    ],
+)
+def test_keep_and_seed_that_are_none(arguments, error, sentence):
+    with pytest.raises(error, match=sentence):
+        metatok.Codec(10).compress([1] * 8, **arguments)
+
+
 @pytest.mark.parametrize("bad", [(-1, 2), (3, 2), (0, 9), (9, 9)])
 def test_keep_outside_the_sequence(bad):
     with pytest.raises(ValueError, match=r"keep range \(.*\) does not lie within a sequence of 8 tokens"):
@@ -375,12 +392,18 @@ def test_empty(method, empty):
         (np.array([0, 2**63], dtype=np.uint64), ValueError, "at position 1 is outside"),
         ([[1, 2], [3, 4]], ValueError, r"one-dimensional, not of shape \(2, 2\)"),
         ([[1, 2], [3]], ValueError, "one sequence of integers"),
-        (7, ValueError, "one-dimensional"),
-        ("text", ValueError, "one-dimensional"),
+        (7, ValueError, "one-dimensional sequence of integers, not int"),
+        ("text", ValueError, "one-dimensional sequence of integers, not str"),
+        (None, ValueError, "one-dimensional sequence of integers, not NoneType"),
+        (np.int64(7), ValueError, r"one-dimensional, not of shape \(\)"),
+        ([1, 2**63], ValueError, "id 9223372036854775808 at position 1 is outside"),  # float64 to numpy
+        ([-1, 2**63], ValueError, "id -1 at position 0 is outside"),
         ([1.5], TypeError, "ids must be integers, not float64"),
         ([True], TypeError, "ids must be integers, not bool"),
         (["a"], TypeError, "ids must be integers"),
         ([1, None], TypeError, "ids must be integers, not mixed values"),
+        ([True, False], TypeError, "ids must be integers, not bool"),
+        (np.array([1.0, 2.0]), TypeError, "ids must be integers, not float64"),
     ],
 )
 def test_refused_input(ids, error, sentence):
@@ -416,6 +439,31 @@ def test_large_vocabulary(method):
 
 
 # ---- batches and threads
+
+
+@pytest.mark.parametrize("ids", [[np.uint64(5), np.int64(3)], np.array([np.int64(5), 3], dtype=object)])
+def test_integers_of_any_type_are_integers(ids):
+    assert metatok.Codec(10).compress(ids).ids.tolist() == [5, 3]
+
+
+@pytest.mark.parametrize("rules", [53, 62, 63, 64, 100])
+@pytest.mark.parametrize("max_length", [2**40, 2**52, 2**53, 2**62, sys.maxsize, 10**30])
+def test_a_bomb_is_refused_however_much_is_allowed(rules, max_length):
+    codec = metatok.Codec(2, None, "nested")
+    first = codec.first_meta
+    bomb = [codec.dict_open, first, 0, 0]
+    for meta in range(first + 1, first + rules):
+        bomb += [meta, meta - 1, meta - 1]
+    bomb += [codec.dict_close, first + rules - 1]
+    with pytest.raises(metatok.FormatError, match="stands for more than max_length"):
+        codec.decompress(bomb, max_length=max_length)
+
+
+def test_a_format_error_comes_from_another_process_as_it_was():
+    with pytest.raises(metatok.FormatError) as caught:
+        metatok.Codec(10).decompress([1, -1])
+    back = pickle.loads(pickle.dumps(caught.value))
+    assert (str(back), back.position) == (str(caught.value), 1)
 
 
 def test_batch(licence):

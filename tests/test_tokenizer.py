@@ -262,6 +262,7 @@ def test_pieces_and_fragments(load: Any, name: str) -> None:
     assert tok.decode([*ids, codec.first_meta + 3, *ids]).startswith(text + "<|m3|>")
     assert tok.decode([]) == ""
     assert tok.pieces([]) == []
+    assert tok.decode(iter(ids.tolist())) == tok.decompress(iter(ids.tolist())) == text
 
 
 def test_ids_that_are_no_tokens_are_refused(load: Any) -> None:
@@ -269,8 +270,10 @@ def test_ids_that_are_no_tokens_are_refused(load: Any) -> None:
     for ids in ([5, -1], [5, tok.vocab_size + tok.codec.n_added], np.array([5, 2**40])):
         with pytest.raises(ValueError, match=f"id {ids[1]} at position 1"):
             tok.decode(ids)
-    with pytest.raises(TypeError, match="1-D"):
+    with pytest.raises(ValueError, match="one-dimensional"):
         tok.decode(np.zeros((2, 2), int))
+    with pytest.raises(ValueError, match="one-dimensional sequence of integers, not NoneType"):
+        tok.decompress(None)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="float"):
         tok.pieces([1.5])
     with pytest.raises(FormatError):
