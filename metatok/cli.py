@@ -17,7 +17,6 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import metatok
@@ -40,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         words = sys.argv[1:] if argv is None else list(argv)
+        terminal.print_anything()
         try:
             if words[:1] == ["train"]:
                 return cli_reader.train(words[1:])
@@ -215,8 +215,6 @@ def _stats(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(rows, indent=2))
     elif rows:
-        with suppress(AttributeError):  # a terminal that cannot show a file's name gets escapes, not an error
-            sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         print(table(rows))
     return 1 if refusals else 0
 

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from metatok import terminal
+from metatok.sentences import sentence
 
 if TYPE_CHECKING:
     from metatok.reader import Reader
@@ -92,9 +93,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         results = evaluate(reader, arguments.task, arguments.n, arguments.seed)
     results["command"] = _command(arguments, results)
     encoded = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
-    print(encoded if arguments.json else text(results), end="" if arguments.json else "\n")
-    if output:
+    if output:  # before anything is printed: what took an hour is not lost to a pipe that was closed
         terminal.write(output, encoded.encode(), force=True)
+    print(encoded if arguments.json else text(results), end="" if arguments.json else "\n")
     return 0
 
 
@@ -126,5 +127,6 @@ def _refusing() -> Iterator[None]:
     except OSError as error:
         raise terminal.Refused(f"{terminal.shown(str(error.filename or error))}: {terminal.reason(error)}.") from error
     except ValueError as error:
-        sentence = str(error).strip()
-        raise terminal.Refused(f"{sentence[:1].upper()}{sentence[1:].rstrip('.')}.") from error
+        from metatok.reader.folders import ReaderError
+
+        raise terminal.Refused(str(error) if isinstance(error, ReaderError) else sentence(str(error))) from error

@@ -98,7 +98,8 @@ class Compressed:
     def uses(self) -> dict[int, int]:
         """{meta id: occurrences}: places in body and phrases where the meta-token stands for its phrase.
 
-        The place where an inline phrase is defined is an occurrence; the head of a dictionary entry is not.
+        The place where an inline phrase is defined is an occurrence; the head of a dictionary entry is not. A link of
+        a chain may occur once; that is how the inline layout writes a phrase of a length without a meta-token.
         """
         return dict(zip(self._reading.meta_ids.tolist(), self._reading.grammar.uses().tolist(), strict=True))
 

@@ -23,6 +23,9 @@ from metatok.suffixes import sort_suffixes
 def bound(ids: Any) -> int:
     """A lower bound on the ids of any grammar for `ids`: its number of LZ77 phrases. About O(n log n).
 
+    Theorem (Rytter 2003; Charikar et al. 2005, "The Smallest Grammar Problem", section VII): the LZ77 factorization
+    without self-overlap has no more phrases than the smallest grammar has symbols on its right-hand sides.
+
     Args:
         ids: any one-dimensional sequence of integers, as for `Codec.compress`.
 

@@ -47,6 +47,8 @@ def check_target(target: str, source: str, force: bool) -> None:
     """Refuse an output that would be refused after the work, before the work."""
     if target == "-":
         return
+    if "\0" in target:
+        raise Refused(f"{shown(target)}: a file name cannot hold a NUL.")
     path = Path(target)
     same = False
     with suppress(OSError, ValueError):  # one of the two is not there, which is for reading or writing to say
@@ -128,6 +130,12 @@ def _place(temporary: Path, path: Path) -> None:
         if path.exists():
             raise FileExistsError(path) from None
         temporary.replace(path)
+
+
+def print_anything() -> None:
+    """From here on a terminal that cannot show a character gets an escape, not an error."""
+    with suppress(AttributeError, ValueError):  # none, one that is closed, or a stand-in that cannot
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def flush() -> None:

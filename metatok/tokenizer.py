@@ -90,6 +90,8 @@ class MetaTokenizer:
             TokenizerError: the tokenizer cannot be had; the message is one sentence.
             ValueError: the pool or the method is not one that `Codec` takes.
         """
+        if not isinstance(name, str | os.PathLike):
+            raise TypeError(f"the name of a tokenizer must be a text or a path, not {type(name).__name__}")
         name = os.fspath(name)
         backend = tokenizer_sources.load(name, local_only=local_only)
         saved: dict[str, Any] = {}

@@ -82,8 +82,8 @@ def load(name: str, *, local_only: bool = False) -> Backend:
     >>> load("mistral:v3").vocab_size
     32768
     """
-    kind, _, rest = name.partition(":")
-    if kind in ("mistral", "tiktoken") and name.isprintable():
+    kind, colon, rest = name.partition(":")
+    if colon and kind in ("mistral", "tiktoken") and name.isprintable():
         if name not in _loaded:  # two threads may load the same one at once; both get the one that was kept
             _loaded.setdefault(name, _mistral(rest) if kind == "mistral" else _tiktoken(rest))
         return _loaded[name]

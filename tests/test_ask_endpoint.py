@@ -104,6 +104,7 @@ def test_the_method_has_a_default(client: Client) -> None:
         ([None, "x"], "must be a string"),
         (["a < b", "x", "zip"], "There is no method 'zip'"),
         (["a < b", "x", "ltsc", "zip"], "There is no lossy method 'zip'"),
+        (["a < b", "x", "ltsc", ["zip"]], r"There is no lossy method \['zip'\]"),
         (["x" * 500_001, "x"], "500,001 characters"),
         (["a1b2 " * 2000, "x"], "takes at most 3,840 tokens"),
     ],

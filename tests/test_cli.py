@@ -329,6 +329,18 @@ def test_stats_in_a_terminal_without_unicode(tmp_path: Path) -> None:
     assert b"\x1b" not in done.stdout, "a file name cannot command the terminal"
 
 
+def test_a_name_that_no_file_can_have(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["compress", "a\0b"], ["stats", "a\0b"]):  # from a shell it cannot come
+        assert main(arguments) == 1
+        assert "a\\x00b" in capsys.readouterr().err
+
+
+def test_help_in_a_terminal_without_unicode() -> None:
+    done = run("stats", "--help", env=os.environ | {"PYTHONIOENCODING": "latin-1"})
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"mistral:\u2026" in done.stdout
+
+
 def test_choices_are_those_of_the_codec() -> None:
     assert sorted(METHODS) == sorted(CODEC_METHODS)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from metatok.reader.bpe import ANSWER, BOS, EXPAND, QUESTION  # noqa: E402
 from metatok.reader.data import moved  # noqa: E402
 from metatok.reader.export import PHRASE_FILE  # noqa: E402
 from metatok.reader.folders import ASSETS, VARIABLE, folder_of  # noqa: E402
-from metatok.reader.generate import whole_characters  # noqa: E402
+from metatok.reader.generate import Prompt, whole_characters  # noqa: E402
 from metatok.tasks.base import Sample, get, samples  # noqa: E402
 
 FORMS = (None, *METHODS)
@@ -104,6 +106,7 @@ def test_expanding_asks_without_a_question(reader: Reader) -> None:
         ("a1b2 " * 2000, "parent of a", None, r"at most 3,840 tokens, and prompt and question are \d+,\d+ raw"),
         ("".join(f"{i} " for i in range(3000)), "a", "ltsc", "even when compressed: shorten the prompt to about"),
         ("a \ud800 b", "parent of a", None, "lone surrogate"),
+        ("a < b", "a1b2 " * 2000, None, r"at most 3,840 tokens, and the question alone is \d+,\d+: shorten it"),
     ],
 )
 def test_what_cannot_be_asked_gets_a_sentence(
@@ -112,6 +115,31 @@ def test_what_cannot_be_asked_gets_a_sentence(
     with pytest.raises(ValueError, match=words) as refused:
         reader.ask(prompt, question, method)  # at once, before the first piece
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ((None, "parent of a"), TypeError, "The prompt must be a text, not NoneType"),
+        (("a < b", 5), TypeError, "The question must be a text, not int"),
+        (("a < b", "parent of a", None, 0), ValueError, "max_new_tokens must be at least 1, not 0"),
+        (("a < b", "parent of a", None, "5"), TypeError, "max_new_tokens must be an integer, not str"),
+        ((Prompt.of([1, 2]), "parent of a", "zip"), ValueError, "There is no method 'zip'"),
+    ],
+)
+def test_what_is_no_question_is_refused(
+    reader: Reader, arguments: tuple[Any, ...], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        reader.ask(*arguments[:3], **({"max_new_tokens": arguments[3]} if arguments[3:] else {}))
+
+
+def test_what_is_left_out_of_a_long_prompt_makes_room(reader: Reader) -> None:
+    prompt, question = "".join(f"{i} " for i in range(3000)), "parent of " + "a1 " * 800
+    with pytest.raises(ValueError, match="shorten the prompt") as refused:
+        reader.ask(prompt, question)
+    share = int(re.findall(r"about (\d+) %", str(refused.value))[0])
+    assert reader.ask(prompt[: len(prompt) * (share - 2) // 100], question).statistics.tokens > 0
 
 
 def test_text_that_spells_marks_is_plain_text(reader: Reader) -> None:

@@ -312,6 +312,12 @@ def test_config(tmp_path: Path) -> None:
             "setting 'data.emphasis' is {'ls': 'much'}; it must be a table, each a number",
         ),
         ({"optimizer": {"clip": "no"}}, "setting 'optimizer.clip' is 'no'; it must be a number"),
+        ({"threads": 0}, "setting 'threads' is 0; it must be 1 or more"),
+        ({"optimizer": {"tokens": -5}}, "setting 'optimizer.tokens' is -5; it must be 1 or more"),
+        ({"optimizer": {"clip": float("nan")}}, "setting 'optimizer.clip' is nan; it must be 0 or more"),
+        ({"data": {"compressed_share": 2.0}}, "setting 'data.compressed_share' is 2.0; it must be from 0 to 1"),
+        ({"data": {"questions": 0}}, "setting 'data.questions' is 0; it must be 1 or more"),
+        ({"model": {"width": 257}}, "width must be a multiple of twice the heads, 2 · 4, and it is 257"),
     ):
         with pytest.raises(ValueError, match=re.escape(sentence)):
             from_dict(values)

@@ -37,7 +37,6 @@ from metatok.reader.muon import Muon  # noqa: E402
 from metatok.reader.supply import Place, Supply  # noqa: E402
 from metatok.reader.train import Run, learning_rate, main  # noqa: E402
 from metatok.tasks.base import get  # noqa: E402
-from metatok.tokenizer import TokenizerError  # noqa: E402
 
 CONFIG = from_dict(
     {
@@ -198,7 +197,7 @@ def test_a_run_takes_the_tokenizer_it_is_told(tokenizer_folder: Path, tmp_path: 
         (folder / "tokenizer.json").read_text() for folder in (tokenizer_folder, tmp_path / "run" / "tokenizer")
     )
     assert json.loads(given)["model"] == json.loads(own)["model"]
-    with pytest.raises(TokenizerError, match="nowhere"):
+    with pytest.raises(ValueError, match="nowhere', which the config names, holds no tokenizer"):
         Run(from_dict(asdict(CONFIG) | {"tokenizer": str(tmp_path / "nowhere")}), tmp_path / "other")
 
 

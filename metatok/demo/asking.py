@@ -20,12 +20,13 @@ import gradio as gr
 from metatok.codec import METHODS, Method
 from metatok.demo.answers import agreement_html, left_html, notice_html, numbers_html, truth_html
 from metatok.demo.background import Background
-from metatok.demo.cards import BUG, message_html
+from metatok.demo.cards import BUG, PROGRAM_BUG, message_html
 from metatok.demo.drawing import Example, is_right, truth
 from metatok.demo.loading import is_loaded, reader
-from metatok.demo.run import Refused, sentence
+from metatok.demo.run import Refused
 from metatok.demo.zerogpu import gpu
 from metatok.reader.folders import bundled
+from metatok.sentences import sentence
 
 if TYPE_CHECKING:
     from metatok.reader import Answer, Reader
@@ -119,7 +120,7 @@ def ask(text: str, question: str, method: Method = DEFAULT_METHOD, lossy: Lossy 
         raise gr.Error(sentence(str(error)), print_exception=False) from error
     except Exception as error:
         log.exception("ask failed")
-        raise gr.Error(BUG, print_exception=False) from error
+        raise gr.Error(PROGRAM_BUG, print_exception=False) from error
 
 
 @dataclass(frozen=True)
@@ -261,7 +262,7 @@ def _check(text: Any, question: Any, method: Any, lossy: Any) -> None:
             raise Refused(f"There is no {name} yet: {what}.")
     if method not in METHODS:
         raise Refused(f"There is no method {method!r}; there are {', '.join(METHODS)}.")
-    if lossy is not None and lossy not in LOSSY:
+    if lossy is not None and lossy not in tuple(LOSSY):
         raise Refused(f"There is no lossy method {lossy!r}; there are {', '.join(LOSSY)}, or null for none.")
 
 

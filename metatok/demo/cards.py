@@ -12,6 +12,7 @@ from typing import Any
 from metatok.compute import Architecture, compute_saving
 
 BUG = "Something went wrong here, which is not your text's fault. The server's log says what; your text is kept."
+PROGRAM_BUG = "Something went wrong here, which is not your input's fault; the server's log says what."
 
 
 def summary_html(summary: Mapping[str, Any], architecture: Architecture) -> str:

@@ -20,7 +20,7 @@ import pandas as pd
 
 from metatok.codec import EFFORTS, METHODS, Effort, Method
 from metatok.demo import comparison
-from metatok.demo.cards import BUG, message_html
+from metatok.demo.cards import BUG, PROGRAM_BUG, message_html
 from metatok.demo.comparison import MAX_EFFORT_DOCUMENTS, MAX_EFFORT_TOKENS, RUNS, SHORT, Outcome, Prepared, RowDict
 from metatok.demo.endpoints import offer
 from metatok.demo.explore import AS_MANY_AS_PAY, POOLS, Explore
@@ -88,7 +88,7 @@ def compare(
         raise gr.Error(str(error), print_exception=False) from error
     except Exception as error:
         log.exception("compare failed")
-        raise gr.Error(BUG, print_exception=False) from error
+        raise gr.Error(PROGRAM_BUG, print_exception=False) from error
 
 
 def stream(

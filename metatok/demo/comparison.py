@@ -25,6 +25,7 @@ from metatok.demo import run as runs
 from metatok.demo.run import Refused
 from metatok.demo.uploads import Document
 from metatok.lz77 import bound
+from metatok.sentences import sentence
 from metatok.tokenizer import TokenizerError
 
 RUNS = 5
@@ -167,7 +168,7 @@ def prepare(documents: Sequence[Document], tokenizer: str) -> Prepared:
     except TokenizerError as error:
         raise Refused(str(error)) from error
     except ValueError as error:  # a lone surrogate
-        raise Refused(runs.sentence(str(error))) from error
+        raise Refused(sentence(str(error))) from error
     names = tuple(document.name for document in documents)
     return Prepared(tok.name, tok.vocab_size, names, ids, tuple(map(bound, ids)))
 

@@ -10,7 +10,8 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from metatok.demo.run import Refused, sentence
+from metatok.demo.run import Refused
+from metatok.sentences import sentence
 from metatok.tasks.base import Sample, get
 
 KINDS = {

@@ -15,11 +15,10 @@ import gradio as gr
 
 from metatok.codec import Method
 from metatok.demo import run as runs
+from metatok.demo.cards import PROGRAM_BUG
 from metatok.demo.run import DEFAULT_META_TOKENS, DEFAULT_METHOD, DEFAULT_TOKENIZER, MAX_TOKENS, Refused
 
 log = logging.getLogger(__name__)
-
-BUG = "Something went wrong here, which is not your input's fault; the server's log says what."
 
 T = TypeVar("T")
 
@@ -150,7 +149,7 @@ def answered(name: str, work: Callable[[], T]) -> T:
         raise gr.Error(str(error), print_exception=False) from error
     except Exception as error:
         log.exception("%s failed", name)
-        raise gr.Error(BUG, print_exception=False) from error
+        raise gr.Error(PROGRAM_BUG, print_exception=False) from error
 
 
 def endpoints() -> None:

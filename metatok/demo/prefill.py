@@ -18,8 +18,9 @@ from metatok.compute import Flops, from_config, prefill
 from metatok.demo.answers import notice_html
 from metatok.demo.cards import BUG, message_html
 from metatok.demo.loading import reader
-from metatok.demo.run import Refused, sentence
+from metatok.demo.run import Refused
 from metatok.reader.folders import bundled
+from metatok.sentences import sentence
 from metatok.views.numbers import milliseconds, percent, si, table_html
 
 if TYPE_CHECKING:

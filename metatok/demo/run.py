@@ -14,6 +14,7 @@ from typing import Any
 
 from metatok.codec import METHODS, Compressed, Method
 from metatok.layout import FormatError
+from metatok.sentences import sentence
 from metatok.summary import summarize
 from metatok.tokenizer import MetaTokenizer, TokenizerError
 
@@ -229,12 +230,3 @@ def _pool(meta_tokens: int | None) -> str:
 
 def _kind(value: Any) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"
-
-
-def sentence(message: str) -> str:
-    """A library's message as a sentence: capital letter, full stop.
-
-    >>> sentence("the text has a lone surrogate")
-    'The text has a lone surrogate.'
-    """
-    return message[:1].upper() + message[1:].rstrip(".") + "."

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -21,6 +22,10 @@ class ModelConfig:
     inner: int = 704  # of the feed-forward layers
     rope_theta: float = 1_000_000.0  # slow dimensions enough to match names over some thousand positions
     longest: int = 4096  # positions
+
+    def __post_init__(self) -> None:
+        if self.heads > 0 and self.width % (2 * self.heads):
+            raise ValueError(f"width must be a multiple of twice the heads, 2 · {self.heads}, and it is {self.width}")
 
 
 @dataclass(frozen=True)
@@ -82,11 +87,17 @@ class Config:
     evaluate_prompts: int = 60  # of each task, each with five questions in three forms
 
 
+# Numbers of 1 and more; all others may be 0. And shares, which are 1 at most.
+POSITIVE = {"layers", "width", "heads", "inner", "longest", "questions", "pool", "batch_tokens", "tokens"}
+POSITIVE |= {"warmup_steps", "threads", "rank", "meta_tokens", "evaluate_prompts"}
+SHARES = {"compressed_share", "plain_share", "expand_share", "renamed_share", "largest", "final_lr"}
+
+
 def load_config(path: Path) -> Config:
     """The configuration of a TOML file; what it leaves out has its default.
 
     Raises:
-        ValueError: for a name that is not in the dataclasses.
+        ValueError: for a name that is not in the dataclasses, or a value that cannot be.
     """
     return from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
 
@@ -98,7 +109,7 @@ def from_dict(values: dict[str, Any]) -> Config:
     2
 
     Raises:
-        ValueError: for a name that is not in the dataclasses.
+        ValueError: for a name that is not in the dataclasses, or a value that cannot be.
     """
     config: Config = build(Config(), values)
     return config
@@ -108,7 +119,7 @@ def build(default: Any, values: dict[str, Any], where: str = "") -> Any:
     """The dataclass `default` with these values, nested ones too; `where` is what messages put before a name.
 
     Raises:
-        ValueError: for a name that is not in the dataclasses, or a value of another type.
+        ValueError: for a name that is not in the dataclasses, or a value of another type or out of range.
     """
     known, hints = {f.name: getattr(default, f.name) for f in fields(default)}, get_type_hints(type(default))
     for name, value in values.items():
@@ -122,6 +133,11 @@ def build(default: Any, values: dict[str, Any], where: str = "") -> Any:
             known[name] = tuple(value) if isinstance(value, list) else value
             if not _is(known[name], hints[name]):
                 raise ValueError(f"setting {where + name!r} is {value!r}; it must be {_said(hints[name])}")
+            if hints[name] in (int, float):
+                least, most = int(name in POSITIVE), 1 if name in SHARES else math.inf
+                if not least <= value <= most:  # nor is any order that of nan
+                    said = f"from 0 to {most}" if name in SHARES else f"{least} or more"
+                    raise ValueError(f"setting {where + name!r} is {value!r}; it must be {said}")
     return type(default)(**known)
 
 

@@ -33,6 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from metatok.codec import METHODS
+from metatok.ids import as_integer
 from metatok.reader.adapters import load_adapted
 from metatok.reader.data import NO_PHRASES, moved, phrase_rows
 from metatok.reader.export import PHRASE_FILE, load_phrases
@@ -270,16 +271,18 @@ class Reader:
             question: stays raw.
             method: how the text is compressed before the model sees it; None leaves it raw.
             phrases: False gives meta-tokens their own embeddings only, the paper's plain form.
-            max_new_tokens: the answer's room; left out, what the model's generation config says.
+            max_new_tokens: the answer's room, 1 or more; left out, what the model's generation config says.
 
         Raises:
             ValueError: an empty prompt or question, an unknown method, or more tokens than the reader takes.
+            TypeError: a prompt or a question that is no text.
         """
         began = time.perf_counter()
+        room = self.answer_tokens if max_new_tokens is None else as_integer("max_new_tokens", max_new_tokens, least=1)
         prepared = self._prepared(prompt, method, phrases)
         asked = self.question(question)
         self._check_length(prepared, asked)
-        return Answer(self, prepared, asked, max_new_tokens or self.answer_tokens, began)
+        return Answer(self, prepared, asked, room, began)
 
     def expand(self, prompt: str | Prompt, method: str | None = None, *, phrases: bool = True) -> Answer:
         """The prompt written out by the model, token for token where it has learned to; arguments as for `ask`.
@@ -308,11 +311,12 @@ class Reader:
 
         Raises:
             ValueError: an empty prompt or an unknown method.
+            TypeError: a prompt that is no text.
         """
+        _check_text("prompt", prompt)
         if not prompt.strip():
             raise ValueError("The prompt is empty: give a text that the question can be answered from.")
-        if method is not None and method not in METHODS:
-            raise ValueError(f"There is no method {method!r}: choose {', '.join(METHODS)}, or none for the raw prompt.")
+        _check_method(method)
         return self.prepare_ids(self.tokenizer.encode(prompt), method, phrases=phrases)
 
     def prepare_ids(self, ids: NDArray[np.int32], method: str | None = None, *, phrases: bool = True) -> Prompt:
@@ -330,7 +334,9 @@ class Reader:
 
         Raises:
             ValueError: an empty question.
+            TypeError: a question that is no text.
         """
+        _check_text("question", question)
         if not question.strip():
             raise ValueError("The question is empty: ask something about the prompt.")
         return [self.marks.question, *self.tokenizer.encode(question.strip()).tolist(), self.marks.answer]
@@ -362,17 +368,24 @@ class Reader:
 
     def _prepared(self, prompt: str | Prompt, method: str | None, phrases: bool) -> Prompt:
         if isinstance(prompt, Prompt):
+            _check_method(method)
             return prompt
         return self.prepare(prompt, method, phrases=phrases)
 
     def _check_length(self, prompt: Prompt, asked: Sequence[int]) -> None:
         tokens = self.input_tokens(prompt, asked)
-        if tokens > self.limit:
+        if tokens <= self.limit:
+            return
+        room = self.limit - (tokens - len(prompt.ids))  # for the prompt, beside this question
+        if room <= 0:
             raise ValueError(
-                f"The reader takes at most {self.limit:,} tokens, and prompt and question are {tokens:,} "
-                f"{'raw' if len(prompt.ids) == prompt.raw_tokens else 'even when compressed'}: "
-                f"shorten the prompt to about {100 * self.limit / tokens:.0f} % of its length."
+                f"The reader takes at most {self.limit:,} tokens, and the question alone is {len(asked):,}: shorten it."
             )
+        raise ValueError(
+            f"The reader takes at most {self.limit:,} tokens, and prompt and question are {tokens:,} "
+            f"{'raw' if len(prompt.ids) == prompt.raw_tokens else 'even when compressed'}: "
+            f"shorten the prompt to about {100 * room / len(prompt.ids):.0f} % of its length."
+        )
 
     @torch.inference_mode()
     def _step(self, embedded: Tensor, cache: Any) -> tuple[int, float]:
@@ -382,6 +395,16 @@ class Reader:
             out = self.model(inputs_embeds=embedded, past_key_values=cache, use_cache=True, logits_to_keep=1)
             token = int(out.logits[0, -1].argmax())
             return token, time.perf_counter() - began
+
+
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"The {name} must be a text, not {type(value).__name__}.")
+
+
+def _check_method(method: object) -> None:
+    if method is not None and method not in METHODS:
+        raise ValueError(f"There is no method {method!r}: choose {', '.join(METHODS)}, or none for the raw prompt.")
 
 
 @contextmanager

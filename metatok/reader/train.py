@@ -42,7 +42,7 @@ from metatok.reader.muon import Muon
 from metatok.reader.running import agreed, ended, stopping, write_checkpoint
 from metatok.reader.supply import Place, Supply
 from metatok.tasks.base import get
-from metatok.tokenizer import MetaTokenizer
+from metatok.tokenizer import MetaTokenizer, TokenizerError
 
 # ---- one step
 
@@ -135,7 +135,13 @@ class Run:
         there = (own / "tokenizer.json").exists()
         given = self.config.tokenizer or self.config.start_from
         if given and not there:
-            return MetaTokenizer.from_pretrained(given, local_only=True)
+            try:
+                return MetaTokenizer.from_pretrained(given, local_only=True)
+            except TokenizerError:
+                raise ValueError(
+                    f"The folder {given!r}, which the config names, holds no tokenizer; "
+                    "it is looked for from where the command runs."
+                ) from None
         if not there:
             save_tokenizer(train_bpe(texts(self.config.seed)), own)
         return MetaTokenizer.from_pretrained(own, local_only=True)

@@ -165,7 +165,8 @@ def xml(tree: list[Node]) -> str:
     return "\n".join(lines)
 
 
-# Serialization, fewest and most nodes: such that prompts have 150 to 700 tokens under the reader's tokenizer.
+# Serialization, fewest and most nodes: such that most prompts have 150 to 700 tokens under the reader's tokenizer;
+# of 300, 4 in 100 have fewer, 4 in 100 more, up to 1,000.
 SERIALIZATIONS: dict[str, tuple[Callable[[list[Node]], str], int, int]] = {
     "manifest": (manifest, 8, 18),
     "ls": (ls, 15, 34),
