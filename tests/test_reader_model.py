@@ -48,13 +48,14 @@ def hidden(model: LeanLlama, ids: torch.Tensor) -> torch.Tensor:
 
 
 def attentions(model: LeanLlama, ids: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
-    """The attention (b, heads, t, t) of each layer."""
+    """The attention (b, heads, t, t) of each layer; slices of it see nothing behind them."""
     seen: list[torch.Tensor] = []
     softmax = torch.softmax
     monkeypatch.setattr(lean.torch, "softmax", lambda *a, **k: seen.append(softmax(*a, **k)) or seen[-1])
     hidden(model, ids)
     monkeypatch.undo()
-    return seen
+    whole = [F.pad(rows, (0, ids.shape[1] - rows.shape[-1])) for rows in seen]
+    return [torch.cat(whole[i : i + lean.SLICES], dim=2) for i in range(0, len(whole), lean.SLICES)]
 
 
 @pytest.mark.parametrize("n", [50, 300])
@@ -83,11 +84,12 @@ def test_a_question_that_ends_in_a_name_finds_what_follows_it(monkeypatch: pytes
     assert (last.argmax(-1) == 103).all()
 
 
-def test_a_gpu_attends_as_a_cpu_does() -> None:
-    """The products written out, which a CPU takes, are torch's attention, which a GPU takes."""
+@pytest.mark.parametrize("t", [1, 3, 20, 50])
+def test_a_gpu_attends_as_a_cpu_does(t: int) -> None:
+    """The products slice by slice, which a CPU takes, are torch's attention, which a GPU takes."""
     generator = torch.Generator().manual_seed(0)
-    q, k, v = (torch.randn(2, 3, 20, 8, generator=generator) for _ in range(3))
-    segment = torch.tensor([[0] * 9 + [1] * 6 + [2] * 5, [0] * 4 + [1] * 10 + [-1] * 6])
+    q, k, v = (torch.randn(2, 3, t, 8, generator=generator) for _ in range(3))
+    segment = torch.tensor([[0] * 9 + [1] * 6 + [2] * 35, [0] * 4 + [1] * 10 + [-1] * 36])[:, :t]
     mask = lean.visible(segment)
     there = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     torch.testing.assert_close(lean._attend(q, k, v, mask), there)
