@@ -40,6 +40,11 @@ def add_commands(command: Add) -> None:
     sub.add_argument("--seed", type=terminal.count, default=0, metavar="SEED", help="which prompts (default: 0)")
     sub.add_argument("--json", action="store_true", help="print the results as JSON instead of a table")
     sub.add_argument("--reader", metavar="NAME", help=reader_help)
+    sub.add_argument(
+        "--answers",
+        metavar="FILE",
+        help="results of these weights: keep its prompts, answers and times, and measure only what is written out",
+    )
     sub.add_argument("-o", "--output", metavar="OUT", help="write the JSON there as well, over what is there")
 
     command("train", _train, "train the reader: metatok train CONFIG FOLDER")
@@ -86,17 +91,29 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
         if arguments.task not in TASKS:
             arguments.usage_error(f"there is no task {arguments.task!r}; there are {', '.join(TASKS)}")
-        from metatok.reader.evaluate import evaluate
+        from metatok.reader.evaluate import evaluate, expand_again
         from metatok.reader.report import text
 
-        reader = _reader(arguments.reader)
-        results = evaluate(reader, arguments.task, arguments.n, arguments.seed)
-    results["command"] = _command(arguments, results)
+        if arguments.answers:
+            results = expand_again(_reader(arguments.reader), _earlier(arguments.answers))
+        else:
+            results = evaluate(_reader(arguments.reader), arguments.task, arguments.n, arguments.seed)
+            results["command"] = _command(arguments, results)
     encoded = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
     if output:  # before anything is printed: what took an hour is not lost to a pipe that was closed
         terminal.write(output, encoded.encode(), force=True)
     print(encoded if arguments.json else text(results), end="" if arguments.json else "\n")
     return 0
+
+
+def _earlier(name: str) -> Any:
+    """What a file of results holds; `expand_again` looks whether it is one."""
+    try:
+        return json.loads(terminal.read(name))
+    except ValueError as error:
+        raise terminal.Refused(
+            f"{terminal.shown(name)} holds no JSON, and answers are taken from an evaluation's."
+        ) from error
 
 
 def _command(arguments: argparse.Namespace, results: dict[str, Any]) -> str:

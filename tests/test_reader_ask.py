@@ -75,10 +75,7 @@ def test_the_plain_form_reads_other_embeddings(reader: Reader, some: list[Sample
     assert set(torch.nonzero(changed)[:, 0].tolist()) == set((prompt.phrases[:, 0] + 1).tolist())
     assert torch.equal(reader.embed(plain)[0, 1:], reader.embedding(torch.from_numpy(plain.ids)))
 
-    for path in reader.folder.iterdir():
-        if path.name != PHRASE_FILE:
-            (tmp_path / path.name).symlink_to(path)
-    without = Reader.from_pretrained(tmp_path)
+    without = Reader.from_pretrained(linked(reader.folder, tmp_path, without=PHRASE_FILE))
     assert without.phrases is None
     asked = reader.ask(some[0].prompt, some[0].question, "ltsc", phrases=False).read()
     assert without.ask(some[0].prompt, some[0].question, "ltsc").read() == asked
@@ -94,6 +91,55 @@ def test_expanding_asks_without_a_question(reader: Reader) -> None:
     assert "<" not in said  # meta-tokens are not text
     with pytest.raises(ValueError, match="written out"):
         reader.expand("a1b2 " * 600, None)
+
+
+def test_what_is_written_out_is_read_again_with_its_phrases(reader: Reader) -> None:
+    """The next input of an answer embeds as it would have in the prompt."""
+    prompt = reader.prepare("alpha beta gamma alpha beta gamma alpha beta gamma", "inline")
+    asked = [EXPAND, *prompt.written.tolist()]
+    metas = [i for i in asked if i >= reader.tokenizer.vocab_size]
+    assert metas
+    once = reader.embed(prompt, asked)[0, -len(asked) :]
+    one_by_one = torch.cat([reader.embed_next([prompt], [token])[0] for token in asked])
+    torch.testing.assert_close(once, one_by_one)
+    own = reader.embedding(torch.tensor(asked))
+    assert [i for i, changed in zip(asked, (once != own).any(-1), strict=True) if changed] == metas
+    two = reader.embed_next([prompt, reader.prepare("alpha")], [metas[0]] * 2)
+    assert torch.equal(two[1, 0], reader.embedding(torch.tensor(metas[0])))  # nothing is known of it there
+
+
+def linked(folder: Path, into: Path, without: str = "") -> Path:
+    """A folder with links to the files of another."""
+    into.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.name != without:
+            (into / path.name).symlink_to(path)
+    return into
+
+
+def test_another_reader_may_write_out(reader: Reader, tmp_path: Path) -> None:
+    """The one in the folder's `writer`; what is asked it never sees."""
+    assert reader.writer is reader
+    text = "alpha beta gamma alpha beta gamma"
+    both = linked(reader.folder, tmp_path / "both")
+    linked(reader.folder, both / "writer", without=PHRASE_FILE)
+    with_writer = Reader.from_pretrained(both)
+    assert with_writer.phrases is not None
+    assert with_writer.writer.phrases is None
+    assert with_writer.writer is with_writer.writer
+    alone = Reader.from_pretrained(both / "writer").expand(text, "inline")
+    assert with_writer.expand(text, "inline").read() == alone.read()
+    assert with_writer.ask(text, "parent of a").read() == reader.ask(text, "parent of a").read()
+
+    other = linked(reader.folder, tmp_path / "other")
+    linked(ASSETS, other / "writer")
+    with pytest.raises(ReaderError, match="has another tokenizer than the one whose prompts it writes out"):
+        Reader.from_pretrained(other).expand(text, "inline")
+    broken = linked(reader.folder, tmp_path / "broken")
+    (broken / "writer").mkdir()
+    (broken / "writer" / "config.json").write_text("{}")
+    with pytest.raises(ReaderError, match="cannot be loaded"):
+        Reader.from_pretrained(broken).expand(text, "inline")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +237,7 @@ def test_expansions_are_checked_as_decoding_would(reader: Reader, monkeypatch: p
     """What greedy decoding writes is right, by definition, and anything else is not."""
     for text in ("alpha beta alpha beta alpha beta", "no no no no no no no", "a/b\na/b/c\na/b/c/d\n"):
         prompt = reader.prepare(text, "inline")
-        (written,) = _decode(reader, [reader.embed(prompt, [EXPAND])], 50)
+        (written,) = _decode(reader, [(prompt, [EXPAND])], 50)
         if len(written) == 50:  # a reader trained this little may never end: make what it came to last the end
             end = max(set(written), key=written.index)
             monkeypatch.setattr(reader, "marks", replace(reader.marks, eos=end))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import re
-from collections import Counter
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from metatok import Codec, MetaTokenizer, reader
 from metatok.codec import METHODS, Method
@@ -29,7 +30,7 @@ from metatok.reader.bpe import (
 )
 from metatok.reader.config import Config, DataConfig, from_dict, load_config
 from metatok.reader.data import Example, check_names, cut, make_example, pack, pool_of_batches, renaming, word_ids
-from metatok.reader.written import written_out
+from metatok.reader.written import THREAD, read_back, written_out
 from metatok.tasks.base import get, samples
 
 TREE = get("tree")
@@ -164,40 +165,67 @@ def test_phrases_name_their_tokens_and_their_tokens_name_them(tokenizer: MetaTok
 @pytest.mark.parametrize("method", METHODS)
 def test_expand_asks_for_the_prompt_written_out(tokenizer: MetaTokenizer, method: Method) -> None:
     e = example(tokenizer, method, expand=True)
-    asked = e.ids[e.segment == 1]
+    asked = e.ids[e.segment == 1].tolist()
     prompt = TREE.draw(random.Random(0), questions=4)[0].prompt
-    assert asked[0] == EXPAND
-    assert asked[-1] == EOS
+    assert (asked[0], asked[-1]) == (EXPAND, EOS)
     written = asked[1:-1]
-    metas = written >= VOCAB_SIZE
-    assert set(written[metas]) <= set(e.ids[e.segment == 0])
-    assert tokenizer.decode(written[~metas]) == prompt
+    metas = np.unique(e.ids[e.ids >= VOCAB_SIZE + 2])
+    assert set(metas) == {i for i in written if i >= VOCAB_SIZE + 2} == set(e.ids[e.segment == 0]) & set(metas)
+    assert tokenizer.decode(list(read_back(written, VOCAB_SIZE, EXPAND, ANSWER))) == prompt
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_is_written_out_has_each_phrase_between_its_meta_tokens(tokenizer: MetaTokenizer, method: Method) -> None:
-    ids = tokenizer.encode(TREE.draw(random.Random(5))[0].prompt)
-    compressed = Codec(tokenizer.vocab_size, tokenizer.meta_tokens, method).compress(ids, seed=1)
-    open_phrases: list[tuple[int, list[int]]] = []
-    uses = Counter[int]()
-    for symbol in written_out(compressed):
-        if symbol < tokenizer.vocab_size:
-            for _, phrase in open_phrases:
-                phrase.append(symbol)
-        elif open_phrases and open_phrases[-1][0] == symbol:
-            meta, phrase = open_phrases.pop()
-            assert tuple(phrase) == compressed.phrases[meta]
-            uses[meta] += 1
-        else:
-            open_phrases.append((symbol, []))
-    assert not open_phrases
-    assert uses.keys() == compressed.phrases.keys()
-    assert sum(meta in uses for meta in compressed.spans[:, 2]) == len(compressed.spans)
+def test_meta_tokens_that_are_written_are_embedded_as_those_that_are_read(
+    tokenizer: MetaTokenizer, method: Method
+) -> None:
+    e = example(tokenizer, method, expand=True)
+    metas = np.flatnonzero(e.ids >= VOCAB_SIZE + 2)
+    rows = {int(row[0]): row[1:-1].tolist() for row in e.phrases if row[1] >= 0}
+    assert sorted(rows) == metas.tolist()
+    read = {int(e.ids[at]): rows[at] for at in metas if e.segment[at] == 0}
+    assert all(rows[at] == read[int(e.ids[at])] for at in metas)
+    assert (e.phrases[e.segment[e.phrases[:, 0]] == 1, -1] == -1).all()  # what is written belongs to no phrase
 
 
-def test_raw_prompts_have_nothing_to_write_out() -> None:
-    assert written_out(Codec(10, 4, "inline").compress([1, 2, 3])) == [1, 2, 3]
-    assert written_out(Codec(10, 4, "ltsc").compress([])) == []
+OPENING, CLOSING = 8, 9
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    ids=st.lists(st.integers(0, 3), max_size=80) | st.lists(st.integers(0, 7), max_size=60),
+    method=st.sampled_from(METHODS),
+    pool=st.sampled_from([1, 4, 64]),
+    seed=st.integers(0, 9),
+)
+def test_what_is_written_out_reads_back(ids: list[int], method: Method, pool: int, seed: int) -> None:
+    """Each later use of a meta-token is its phrase in brackets, and then what stands before it in the prompt."""
+    compressed = Codec(10, pool, method).compress(ids, seed=seed)
+    written = written_out(compressed, OPENING, CLOSING)
+    assert list(read_back(written, 10, OPENING, CLOSING)) == ids
+    open_places = []
+    prompt = [OPENING] * THREAD + compressed.ids.tolist()
+    for place, symbol in enumerate(written):
+        if symbol == OPENING and CLOSING not in written[max(place - THREAD, 0) : place]:
+            open_places.append(place)
+        elif symbol == CLOSING:
+            opened, meta = open_places.pop(), written[place + THREAD + 1]
+            assert written[opened - 1] == meta
+            phrase = tuple(read_back(written[opened + 1 : place], 10, OPENING, CLOSING))
+            assert phrase == compressed.phrases[meta]
+            thread = [*written[place + 1 : place + THREAD + 1], meta]
+            assert any(prompt[i : i + THREAD + 1] == thread for i in range(len(compressed.ids)))
+    assert not open_places
+
+
+def test_prompts_without_meta_tokens_are_written_as_they_are() -> None:
+    assert written_out(Codec(10, 4, "inline").compress([1, 2, 3]), 8, 9) == [1, 2, 3]
+    assert written_out(Codec(10, 4, "ltsc").compress([]), 8, 9) == []
+
+
+def test_what_is_written_wrongly_reads_back_to_something() -> None:
+    """A model may end in the middle of a thread, or never open what it closes."""
+    assert list(read_back([1, CLOSING, 2, 3], 10, OPENING, CLOSING)) == [1]
+    assert list(read_back([OPENING, 1, 12, OPENING, 2], 10, OPENING, CLOSING)) == [1, 2]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
@@ -285,7 +313,7 @@ def test_the_power_of_sizes_says_how_many_small_prompts_there_are(tokenizer: Met
     assert mean_length(4.0) < 0.8 * mean_length(0.5) < 0.8 * mean_length(0.0)
 
 
-@pytest.mark.parametrize("name", ["tree.toml", "reader.toml"])
+@pytest.mark.parametrize("name", ["tree.toml", "reader.toml", "writer.toml"])
 def test_configs_that_come_with_the_reader_are_valid(name: str) -> None:
     config = load_config(Path(reader.__file__).parent / name)
     check_names([get(task) for task in config.data.tasks], config.data)

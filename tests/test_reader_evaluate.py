@@ -23,6 +23,7 @@ from metatok.reader.evaluate import (  # noqa: E402
     described,
     draw,
     evaluate,
+    expand_again,
     mean_and_interval,
 )
 from metatok.reader.forms import baselines, forms_of, lines, words  # noqa: E402
@@ -82,6 +83,25 @@ def test_the_same_seed_gives_the_same_scores(reader: Reader, results: dict[str, 
         measured = {key: value for key, value in form.items() if not key.endswith("_ms")}
         assert measured == {key: again["results"][name][key] for key in measured}
     assert again["by"] == results["by"]
+
+
+def test_what_is_written_out_can_be_measured_again_alone(reader: Reader, results: dict[str, Any]) -> None:
+    assert results["expand"] == {"reader": described(reader), "date": results["date"]}
+    forms = results["results"]
+    other = {name: {k: v for k, v in form.items() if k != "expand_exact"} for name, form in forms.items()}
+    other["ltsc"]["expand_tokens"] = 2.0
+    earlier = {**results, "results": other, "date": "2020-01-01", "expand": None, "command": "it"}
+    assert expand_again(reader, earlier) == {**results, "date": "2020-01-01", "command": "it"}
+    assert other["ltsc"]["expand_tokens"] == 2.0  # left as it was
+
+
+@pytest.mark.parametrize("wrong", [None, [], {}, {"task": "tree"}, {"results": 3}, "chess"])
+def test_what_is_no_evaluation_is_not_measured_again(reader: Reader, results: dict[str, Any], wrong: Any) -> None:
+    earlier = {**results, "task": "chess"} if wrong == "chess" else {**results, **wrong} if wrong else wrong
+    with pytest.raises(ValueError, match="the JSON of an evaluation"):
+        expand_again(reader, {"task": "tree"} if wrong == {"task": "tree"} else earlier)
+    with pytest.raises(ValueError, match=r"answers are of weights 0123, and the reader's are \w{16}"):
+        expand_again(reader, {**results, "reader": {"weights": "0123"}})
 
 
 def test_an_evaluation_can_be_asked_again_in_part(reader: Reader, results: dict[str, Any]) -> None:
@@ -220,6 +240,13 @@ def test_evaluate_on_the_command_line(tiny_reader: Path, tmp_path: Path) -> None
     found = json.loads(done.stdout)
     assert found == json.loads(out.read_text())
     assert found["command"] == "metatok evaluate --task tree --n 2 --seed 1 --json"
+    again = run("evaluate", "--answers", out, "--json", reader=tiny_reader)
+    assert json.loads(again.stdout) == found
+    refused(run("evaluate", "--answers", tmp_path / "missing", reader=tiny_reader), "No such file")
+    (tmp_path / "text").write_text("no JSON")
+    refused(run("evaluate", "--answers", tmp_path / "text", reader=tiny_reader), "holds no JSON")
+    (tmp_path / "text").write_text("[]")
+    refused(run("evaluate", "--answers", tmp_path / "text", reader=tiny_reader), "the JSON of an evaluation")
     refused(run("evaluate", "--n", 1, reader=tiny_reader), "2 prompts or more")
     refused(run("evaluate", "--task", "chess", reader=tiny_reader), "no task 'chess'", code=2)
     refused(run("evaluate", "-o", tmp_path / "no" / "file", reader=tiny_reader), "there is no folder")

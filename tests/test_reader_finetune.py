@@ -31,6 +31,7 @@ from metatok.reader.finetune import (  # noqa: E402
 )
 from metatok.reader.finetune_data import FinetuneConfig, from_dict, make_example  # noqa: E402
 from metatok.reader.marks import FORMAT  # noqa: E402
+from metatok.reader.written import read_back  # noqa: E402
 from metatok.tasks.base import Sample, get, samples  # noqa: E402
 from metatok.tokenizer import MetaTokenizer  # noqa: E402
 
@@ -183,7 +184,7 @@ def test_examples_are_what_people_will_ask(untied: Path) -> None:
     expand = make_example(tokenizer, marks, sample, random.Random(1), "ltsc", expand_weight=0.5)
     start = expand.ids.tolist().index(marks.expand) + 1
     *written, end_mark = expand.ids[start:].tolist()
-    assert [i for i in written if i < tokenizer.vocab_size] == list(encode(prompt))  # between meta-tokens
+    assert list(read_back(written, tokenizer.vocab_size, marks.expand, marks.answer)) == list(encode(prompt))
     assert end_mark == marks.eos
     assert np.array_equal(expand.weight, np.where(np.arange(len(expand.ids)) < start, 0, 0.5))
     again = make_example(tokenizer, marks, sample, random.Random(2), "inline")

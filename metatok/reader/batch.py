@@ -35,7 +35,7 @@ def answers(
     inputs = [(prompt, reader.question(question)) for prompt, question in asked]
     texts = [""] * len(inputs)
     for indices in _by_length([len(prompt.ids) + len(question) for prompt, question in inputs]):
-        tokens = _decode(reader, [reader.embed(*inputs[i]) for i in indices], max_new_tokens)
+        tokens = _decode(reader, [inputs[i] for i in indices], max_new_tokens)
         for i, ids in zip(indices, tokens, strict=True):
             texts[i] = reader.tokenizer.fragment(ids)
         done(len(indices))
@@ -43,11 +43,13 @@ def answers(
 
 
 @torch.inference_mode()
-def _decode(reader: Reader, inputs: Sequence[Tensor], max_new_tokens: int) -> list[list[int]]:
-    """The tokens that follow each input, padded on the left into one batch; inputs that are answered leave it."""
-    lengths = torch.tensor([x.shape[1] for x in inputs], device=reader.device)
+def _decode(reader: Reader, inputs: Sequence[tuple[Prompt, Sequence[int]]], max_new_tokens: int) -> list[list[int]]:
+    """The tokens that follow each prompt and what is asked, padded on the left into one batch; those that are answered
+    leave it."""
+    prompts = [prompt for prompt, _ in inputs]
+    lengths = torch.tensor([reader.input_tokens(*of) for of in inputs], device=reader.device)
     longest = int(lengths.max())
-    embedded = torch.cat([F.pad(x, (0, 0, longest - x.shape[1], 0)) for x in inputs])
+    embedded = torch.cat([F.pad(reader.embed(*of), (0, 0, longest - reader.input_tokens(*of), 0)) for of in inputs])
     mask = (torch.arange(longest, device=reader.device) >= (longest - lengths)[:, None]).long()
     cache, tokens = reader_cache(reader), [[] for _ in inputs]  # type: tuple[object, list[list[int]]]
     alive = list(range(len(inputs)))
@@ -73,7 +75,7 @@ def _decode(reader: Reader, inputs: Sequence[Tensor], max_new_tokens: int) -> li
             rows = going.nonzero()[:, 0]
             cache.batch_select_indices(rows)  # type: ignore[attr-defined]
             mask, following = mask[rows], following[rows]
-        embedded = reader.embedding(following[:, None])
+        embedded = reader.embed_next([prompts[i] for i in alive], following.tolist())
         mask = F.pad(mask, (0, 1), value=1)
     return tokens
 

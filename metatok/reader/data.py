@@ -19,7 +19,7 @@ or stay without training because no word list has it.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -149,6 +149,21 @@ def phrase_rows(compressed: Compressed, offset: int = 0) -> Int:
     return np.array(rows, dtype=np.int64).reshape(-1, 1 + len(RELATED))
 
 
+def related(phrases: Int, ids: Sequence[int]) -> dict[int, list[int]]:
+    """{meta-token: its `RELATED` ids} of the rows of `phrase_rows` for `ids`, without owners."""
+    return {ids[at]: [*places, -1] for at, *places, _ in phrases.tolist() if places[0] >= 0}
+
+
+def rows_of(known: Mapping[int, Sequence[int]], ids: Sequence[int], offset: int = 0) -> Int:
+    """Rows as those of `phrase_rows`, for the meta-tokens of `related` wherever else they stand: in what is written.
+
+    >>> rows_of({12: [1, 2, 3, 4, 6, 5, 4, -1]}, [7, 12], offset=30).tolist()
+    [[31, 1, 2, 3, 4, 6, 5, 4, -1]]
+    """
+    rows = [(offset + i, *known[symbol]) for i, symbol in enumerate(ids) if symbol in known]
+    return np.array(rows, dtype=np.int64).reshape(-1, 1 + len(RELATED))
+
+
 @lru_cache(maxsize=4)
 def word_ids(tokenizer: MetaTokenizer) -> Int:
     """The ids of words and parts of words, ascending: those made of letters only, without `FIXED`'s."""
@@ -211,13 +226,15 @@ def make_example(
         codec = Codec(tokenizer.vocab_size, tokenizer.meta_tokens, form)
         compressed = codec.compress(raw, seed=rng.getrandbits(32))
         prompt, phrases = compressed.ids.tolist(), phrase_rows(compressed, offset=1)
-        written = written_out(compressed) if expand else raw
+        if expand:
+            written = written_out(compressed, EXPAND, ANSWER)
     ids = [BOS, *prompt]
     start = len(ids)
     segment, position, weight = [0] * start, list(range(start)), [0.0] * start
 
     if expand:
         parts = [([EXPAND], [*written, EOS], [config.expand_weight] * (len(written) + 1))]
+        phrases = np.concatenate((phrases, rows_of(related(phrases, ids), written, offset=start + 1)))
     else:
         between = _between_names(tokenizer)
         parts = []

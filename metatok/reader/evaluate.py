@@ -28,12 +28,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import metatok
-from metatok.codec import METHODS
+from metatok.codec import METHODS, Method
 from metatok.lossy import LLMLINGUA2, LLMLingua2, LossyError
 from metatok.reader.batch import answers, wrong_when_expanded
 from metatok.reader.folders import ASSETS, ReaderError, folder_of
 from metatok.reader.forms import Form, baselines, forms_of
-from metatok.reader.generate import Reader
+from metatok.reader.generate import Prompt, Reader
 from metatok.tasks.base import Sample, Task, get, samples
 
 Floats = NDArray[np.float64]
@@ -54,8 +54,9 @@ def evaluate(reader: Reader, task: str, n: int, seed: int) -> dict[str, Any]:
     `ci95`, how much less than raw it scores, `gap` with `gap_ci95`; other metrics have their name before these. Then
     `tokens`, mean, and `saving`; `compress_ms`, `prefill_ms`, `total_ms` and `kv_cache_bytes`, means of single answers.
     The methods have `expand_exact` with `expand_ci95`, the share of `expand_n` prompts that are written out without an
-    error, and `expand_tokens`, the share of tokens that are right after the true ones. Shares are from 0 to 1. `by` has
-    the metrics apart by kind, serialization, length of the raw prompt, seen and unseen.
+    error, and `expand_tokens`, the share of tokens that are right after the true ones; `expand` says by which weights
+    and when. Shares are from 0 to 1. `by` has the metrics apart by kind, serialization, length of the raw prompt, seen
+    and unseen.
 
     Raises:
         ValueError: an unknown task, fewer than 2 prompts, or prompts that this reader cannot take.
@@ -91,19 +92,14 @@ def evaluate(reader: Reader, task: str, n: int, seed: int) -> dict[str, Any]:
             asked = [(form[name].prompt, sample.question) for form, sample in zip(forms, picked, strict=True)]
             texts = answers(reader, asked, ANSWER_TOKENS, bar.update)
             scores[name] = [source.score(text, sample.answer) for text, sample in zip(texts, picked, strict=True)]
-    expanded = _expanded(reader, forms)
+    expanded = _expanded(reader, [{method: form[method].prompt for method in METHODS} for form in forms], seed)
     times = _times(reader, picked[:TIMED], forms[:TIMED])
 
     metrics = list(scores["raw"][0])
     by_metric = {m: np.array([[s[m] for s in scores[name]] for name in names]) for m in metrics}
     results = _results(names, forms, by_metric, seed)
     for name in names:
-        results[name] |= times[name]
-        if name in expanded:
-            wrong, tokens = np.array(expanded[name], dtype=float).T
-            share, interval = mean_and_interval((wrong == 0).astype(float), seed)
-            results[name] |= {"expand_exact": share, "expand_ci95": interval, "expand_n": len(wrong)}
-            results[name] |= {"expand_tokens": round(float(1 - wrong.sum() / tokens.sum()), 5)}
+        results[name] |= times[name] | expanded.get(name, {})
     return {
         "task": task,
         "n": n,
@@ -111,15 +107,42 @@ def evaluate(reader: Reader, task: str, n: int, seed: int) -> dict[str, Any]:
         "machine": _machine(reader),
         "reader": described(reader),
         "results": results,
+        "expand": _expand_measured(reader),
         "by": _by(picked, forms, names, by_metric),
         "timed": min(n, TIMED),
         "resamples": RESAMPLES,
         "notes": notes,
-        "date": datetime.now(UTC).date().isoformat(),
+        "date": _today(),
         "versions": {"python": platform.python_version()}
         | {"metatok": metatok.__version__}
         | {package: version(package) for package in ("torch", "transformers", "numpy")},
     }
+
+
+def expand_again(reader: Reader, earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """Results of `evaluate` with what prompts are written out as measured anew, answers and times as they were.
+
+    Raises:
+        ValueError: the answers are another reader's, or `earlier` is nothing that `evaluate` gives.
+    """
+    try:
+        task, n, seed, of, results = (earlier[key] for key in ("task", "n", "seed", "reader", "results"))
+        source, weights = get(task), of["weights"]
+        forms = {name: dict(form) for name, form in results.items()}
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise ValueError("Answers are taken from the JSON of an evaluation, and this is something else.") from None
+    if weights != described(reader)["weights"]:
+        raise ValueError(
+            f"These answers are of weights {weights}, and the reader's are {described(reader)['weights']}."
+        )
+    metatok.warm_up()
+    picked, _ = draw(reader, source, n, seed)
+    prompts = [{method: reader.prepare(sample.prompt, method) for method in METHODS} for sample in picked]
+    expanded = _expanded(reader, prompts, seed)
+    for name, form in forms.items():
+        kept = {key: value for key, value in form.items() if not key.startswith("expand_")}
+        forms[name] = kept | expanded.get(name, {})
+    return {**earlier, "results": forms, "expand": _expand_measured(reader)}
 
 
 def bootstrap(scores: Floats, seed: int) -> Floats:
@@ -168,23 +191,33 @@ def draw(reader: Reader, task: Task, n: int, seed: int) -> tuple[list[Sample], i
     raise ValueError(f"The task {task.name} has only {len(picked)} prompts, fewer than {n}.")
 
 
-def _expanded(reader: Reader, forms: Sequence[Mapping[str, Form]]) -> dict[str, list[tuple[int, int]]]:
-    """For each method, and each prompt that has room to be written out, how many ids the reader writes wrong after the
-    true ones before them, and of how many."""
-    marks = [reader.marks.expand, reader.marks.eos]
-    results = {}
+def _expanded(reader: Reader, forms: Sequence[Mapping[Method, Prompt]], seed: int) -> dict[str, dict[str, Any]]:
+    """For each method what `evaluate` says about writing out, of the prompts that have room for it."""
+    writer = reader.writer
+    results: dict[str, dict[str, Any]] = {}
+    asked = [writer.marks.expand, writer.marks.eos]
     with tqdm(total=len(forms) * len(METHODS), unit="prompt", disable=None) as bar:
         for method in METHODS:
             bar.set_description(f"expand {method}")
-            prompts = [
-                prompt
-                for prompt in (form[method].prompt for form in forms)
-                if reader.input_tokens(prompt, marks) + len(prompt.written) <= reader.positions
-            ]
+            prompts = [form[method] for form in forms]
+            prompts = [p for p in prompts if writer.input_tokens(p, asked) + len(p.written) <= writer.positions]
             bar.update(len(forms) - len(prompts))
-            wrong = wrong_when_expanded(reader, prompts, bar.update)
-            results[method] = [(n, len(prompt.written) + 1) for n, prompt in zip(wrong, prompts, strict=True)]
-    return {method: result for method, result in results.items() if result}
+            if not prompts:
+                continue
+            wrong = np.array(wrong_when_expanded(writer, prompts, bar.update))
+            share, interval = mean_and_interval((wrong == 0).astype(float), seed)
+            right = 1 - wrong.sum() / sum(len(prompt.written) + 1 for prompt in prompts)
+            results[method] = {"expand_exact": share, "expand_ci95": interval, "expand_n": len(prompts)}
+            results[method] |= {"expand_tokens": round(float(right), 5)}
+    return results
+
+
+def _expand_measured(reader: Reader) -> dict[str, Any]:
+    return {"reader": described(reader.writer), "date": _today()}
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 def _times(
@@ -289,8 +322,10 @@ def described(reader: Reader) -> dict[str, Any]:
     digest = hashlib.sha256()
     for path in sorted(reader.folder.glob("*.safetensors")):
         digest.update(path.read_bytes())
+    folder = reader.folder.resolve()
+    bundled = folder.is_relative_to(ASSETS.resolve())
     return {
-        "name": "assets/reader" if reader.folder.resolve() == ASSETS.resolve() else Path(reader.name).name,
+        "name": folder.relative_to(ASSETS.resolve().parents[1]).as_posix() if bundled else Path(reader.name).name,
         "parameters": int(reader.model.num_parameters()),
         "weights": digest.hexdigest()[:16],  # SHA-256
     }

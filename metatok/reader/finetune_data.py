@@ -91,7 +91,7 @@ def make_example(
     if form is not None:
         codec = Codec(tokenizer.vocab_size, tokenizer.meta_tokens, form)
         compressed = codec.compress(prompt, seed=rng.getrandbits(32))
-        prompt, written = compressed.ids.tolist(), written_out(compressed)
+        prompt, written = compressed.ids.tolist(), written_out(compressed, marks.expand, marks.answer)
     if expand_weight is not None:
         asked, answer = [marks.expand], [*written, marks.eos]
     else:

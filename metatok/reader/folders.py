@@ -18,13 +18,15 @@ FILES = ["*.json", "*.safetensors"]  # of a repository on the Hub
 NETWORK_SECONDS = 10.0  # for the Hub's first answer
 ANSWER_TOKENS = 256  # an answer's room, unless the model's generation config says otherwise
 TRAINING_FILE = "training.json"
+WRITER_FOLDER = "writer"  # in a reader's folder: one of the same tokenizer that writes prompts out in its place
 
 
 class ReaderError(ValueError):
     """A reader that cannot be had; the message is one sentence that says what to do."""
 
 
-def _holds_reader(folder: Path) -> bool:
+def holds_reader(folder: Path) -> bool:
+    """Whether there is a model, or the adapter of a fine-tuned one."""
     return any((folder / file).is_file() for file in (MODEL_FILE, ADAPTER_FILE))
 
 
@@ -36,7 +38,7 @@ def bundled() -> Path:
     """
     named = os.environ.get(VARIABLE)
     folder = Path(named) if named else ASSETS
-    if _holds_reader(folder):
+    if holds_reader(folder):
         return folder
     if named:
         raise ReaderError(f"{VARIABLE} is {named!r}, and there is no reader: it has to be a folder with a config.json.")
@@ -92,7 +94,7 @@ def folder_of(name: str | os.PathLike[str] | None) -> Path:
         return bundled()
     name = os.fspath(name)
     if os.path.isdir(name):
-        if not _holds_reader(Path(name)):
+        if not holds_reader(Path(name)):
             raise ReaderError(f"The folder {name} holds no config.json, so there is no reader in it.")
         return Path(name)
     from huggingface_hub import snapshot_download

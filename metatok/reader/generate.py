@@ -24,6 +24,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,12 @@ from torch import Tensor
 from metatok.codec import METHODS
 from metatok.ids import as_integer
 from metatok.reader.adapters import load_adapted
-from metatok.reader.data import NO_PHRASES, moved, phrase_rows
+from metatok.reader.data import NO_PHRASES, moved, phrase_rows, related, rows_of
 from metatok.reader.export import PHRASE_FILE, load_phrases
-from metatok.reader.folders import ADAPTER_FILE, ReaderError, answer_room, folder_of
+from metatok.reader.folders import ADAPTER_FILE, WRITER_FOLDER, ReaderError, answer_room, folder_of, holds_reader
 from metatok.reader.marks import FORMAT, Marks
 from metatok.reader.model import PhraseEmbedding
-from metatok.reader.written import written_out
+from metatok.reader.written import read_back, written_out
 from metatok.tokenizer import MetaTokenizer, TokenizerError
 
 Int = NDArray[np.int64]
@@ -72,6 +73,11 @@ class Prompt:
         """
         array = np.array(ids, dtype=np.int64)
         return cls(array, NO_PHRASES, len(array) if raw_tokens is None else raw_tokens, array)
+
+    @cached_property
+    def related(self) -> dict[int, list[int]]:
+        """What the embeddings of its meta-tokens are made of besides themselves, see `metatok.reader.data.related`."""
+        return related(self.phrases, self.ids.tolist())
 
 
 @dataclass(frozen=True)
@@ -108,17 +114,19 @@ class Answer(Iterator[str]):
     """The pieces of one answer, decoded as they are asked for; `statistics` is there at any time.
 
     A piece is whole characters: the bytes of one that several tokens share wait for the last of them. Of a prompt that
-    is written out (`metas` False) the meta-tokens are left out, its working.
+    is written out the working is left out, see `metatok.reader.written`.
     """
 
     def __init__(
-        self, reader: Reader, prompt: Prompt, asked: Sequence[int], room: int, began: float, *, metas: bool = True
+        self, reader: Reader, prompt: Prompt, asked: Sequence[int], room: int, began: float, *, expands: bool = False
     ):
         self._reader, self._prompt, self._asked, self._room, self._began = reader, prompt, asked, room, began
         self.text = ""
         tokens = reader.input_tokens(prompt, asked)
         self.statistics = Statistics(prompt.raw_tokens, len(prompt.ids), tokens)
-        said = (token for token in self._tokens() if metas or token < reader.tokenizer.vocab_size)
+        said: Iterable[int] = self._tokens()
+        if expands:
+            said = read_back(said, reader.tokenizer.vocab_size, reader.marks.expand, reader.marks.answer)
         self._pieces = whole_characters(said, reader.tokenizer.fragment)
 
     def __next__(self) -> str:
@@ -161,7 +169,7 @@ class Answer(Iterator[str]):
             if token == reader.marks.eos:
                 return
             yield token
-            embedded = reader.embedding(torch.tensor([[token]], device=reader.device))
+            embedded = reader.embed_next([self._prompt], [token])
 
 
 def whole_characters(tokens: Iterable[int], fragment: Callable[[list[int]], str]) -> Generator[str]:
@@ -252,6 +260,21 @@ class Reader:
             phrases = load_phrases(folder, model.config.hidden_size).to(device).requires_grad_(False)
         return cls(shown, folder, model, tokenizer, marks, phrases)
 
+    @cached_property
+    def writer(self) -> Reader:
+        """The reader that writes this one's prompts out: the one in its folder's `writer`, or else itself.
+
+        Raises:
+            ReaderError: it cannot be loaded, or it has another tokenizer.
+        """
+        folder = self.folder / WRITER_FOLDER
+        if not holds_reader(folder):
+            return self
+        writer = Reader.from_pretrained(folder)
+        if writer.tokenizer.fingerprint != self.tokenizer.fingerprint or writer.marks != self.marks:
+            raise ReaderError(f"The reader in {folder} has another tokenizer than the one whose prompts it writes out.")
+        return writer
+
     def __repr__(self) -> str:
         return f"Reader({self.name!r}, {self.model.num_parameters():,} parameters)"
 
@@ -285,13 +308,15 @@ class Reader:
         return Answer(self, prepared, asked, room, began)
 
     def expand(self, prompt: str | Prompt, method: str | None = None, *, phrases: bool = True) -> Answer:
-        """The prompt written out by the model, token for token where it has learned to; arguments as for `ask`.
+        """The prompt written out by `writer`, token for token where it has learned to; arguments as for `ask`.
 
-        The model writes each meta-token around its phrase (`metatok.reader.written`), which the text leaves out.
+        It writes more than the prompt (`metatok.reader.written`), which the text leaves out.
 
         Raises:
             ValueError: an empty prompt, an unknown method, or a prompt that leaves no room to be written out.
         """
+        if self.writer is not self:
+            return self.writer.expand(prompt, method, phrases=phrases)
         began = time.perf_counter()
         prepared = self._prepared(prompt, method, phrases)
         room = max(len(prepared.written), prepared.raw_tokens) + 1
@@ -302,7 +327,7 @@ class Reader:
                 f"The prompt is {read:,} tokens as the reader sees it and {written:,} written out, and both together "
                 f"may be {read + written - over:,}: shorten it."
             )
-        return Answer(self, prepared, [self.marks.expand], room, began, metas=False)
+        return Answer(self, prepared, [self.marks.expand], room, began, expands=True)
 
     def prepare(self, prompt: str, method: str | None = None, *, phrases: bool = True) -> Prompt:
         """A prompt as the reader sees it; arguments as for `ask`.
@@ -325,9 +350,8 @@ class Reader:
             return Prompt.of(ids)
         compressed = self.tokenizer.using(method=method).codec.compress(ids, seed=zlib.crc32(ids.tobytes()))
         rows = phrase_rows(compressed) if phrases and self.phrases is not None else NO_PHRASES
-        return Prompt(
-            compressed.ids.astype(np.int64), rows, len(ids), np.array(written_out(compressed), dtype=np.int64)
-        )
+        written = np.array(written_out(compressed, self.marks.expand, self.marks.answer), dtype=np.int64)
+        return Prompt(compressed.ids.astype(np.int64), rows, len(ids), written)
 
     def question(self, question: str) -> list[int]:
         """What follows the prompt in the input: the question between its marks.
@@ -350,10 +374,19 @@ class Reader:
         front = self.marks.front
         ids = np.concatenate([np.array(part, dtype=np.int64) for part in (front, prompt.ids, asked)])
         embedded: Tensor = self.embedding(torch.from_numpy(ids[None]).to(self.device))
-        if self.phrases is None or not len(prompt.phrases):
+        rows = np.concatenate((prompt.phrases, rows_of(prompt.related, asked, offset=len(prompt.ids))))
+        return self._with_phrases(embedded, moved(rows, len(front)))
+
+    def embed_next(self, prompts: Sequence[Prompt], tokens: Sequence[int]) -> Tensor:
+        """The input after that of `embed`, a token for each prompt: (n, 1, d)."""
+        embedded: Tensor = self.embedding(torch.tensor(tokens, device=self.device)[:, None])
+        rows = [rows_of(p.related, [token], offset=i) for i, (p, token) in enumerate(zip(prompts, tokens, strict=True))]
+        return self._with_phrases(embedded, np.concatenate(rows))
+
+    def _with_phrases(self, embedded: Tensor, rows: Int) -> Tensor:
+        if self.phrases is None or not len(rows):
             return embedded
-        rows = torch.from_numpy(moved(prompt.phrases, len(front))).to(self.device)
-        result: Tensor = self.phrases(embedded, self.embedding.weight, rows)
+        result: Tensor = self.phrases(embedded, self.embedding.weight, torch.from_numpy(rows).to(self.device))
         return result
 
     def prefill_seconds(self, prompt: Prompt) -> float:
