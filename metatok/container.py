@@ -89,11 +89,13 @@ def pack(
     Raises:
         ContainerError: the tokenizer itself does not give this text back unchanged.
         ValueError: a range to keep that lies outside the text.
+        TypeError: `data` is not bytes.
 
     >>> tokenizer = MetaTokenizer.from_pretrained("mistral:v3")
     >>> unpack(pack(b"caf\\xe9, caf\\xc3\\xa9", tokenizer)).decode("latin-1")
     'café, cafÃ©'
     """
+    _check_bytes("data", data)
     step("encode")
     text, splices = split_utf8(data)
     ids = tokenizer.encode(text)
@@ -147,7 +149,9 @@ def unpack(
     Raises:
         ContainerError: not a `.mtk` file, damaged, too large, or written with another version of the tokenizer.
         TokenizerError: the tokenizer that the file names cannot be had.
+        TypeError: `blob` is not bytes.
     """
+    _check_bytes("blob", blob)
     step("read")
     document = _parse(blob)
     splices = _read_splices(document)
@@ -181,6 +185,11 @@ def unpack(
     if len(data) != size or hashlib.sha256(data).hexdigest() != document["sha256"]:
         raise _impossible("what it restores to is not what was packed")
     return data
+
+
+def _check_bytes(name: str, value: object) -> None:
+    if not isinstance(value, bytes):
+        raise TypeError(f"{name} must be bytes, not {type(value).__name__}")
 
 
 def split_utf8(data: bytes) -> tuple[str, Splices]:

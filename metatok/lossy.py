@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from metatok.ids import as_integers
+
 Ids = NDArray[np.int64]
 Information = Callable[[Ids, Ids], NDArray[np.float64]]
 """`information(before, segment)`: −log p of each token of the segment, given `before` and those before it."""
@@ -42,7 +44,7 @@ def truncate(ids: ArrayLike, length: int) -> Ids:
     >>> truncate([5, 6, 7], 2).tolist()
     [5, 6]
     """
-    return np.asarray(ids, dtype=np.int64)[: _checked(length)]
+    return as_integers(ids).astype(np.int64, copy=False)[: _checked(length)]
 
 
 def drop_random(ids: ArrayLike, length: int, seed: int) -> Ids:
@@ -51,7 +53,7 @@ def drop_random(ids: ArrayLike, length: int, seed: int) -> Ids:
     >>> drop_random([5, 6, 7, 8], 2, seed=2).tolist()
     [7, 8]
     """
-    array = np.asarray(ids, dtype=np.int64)
+    array = as_integers(ids).astype(np.int64, copy=False)
     chosen = np.random.default_rng(seed).permutation(len(array))[: _checked(length)]
     return array[np.sort(chosen)]
 
@@ -73,7 +75,7 @@ def selective_context(ids: ArrayLike, length: int, information: ArrayLike, units
     >>> selective_context([5, 6, 7, 8], 2, [0.1, 3.0, 0.2, 2.0], units=[0, 0, 1, 1]).tolist()
     [5, 6]
     """
-    array = np.asarray(ids, dtype=np.int64)
+    array = as_integers(ids).astype(np.int64, copy=False)
     each = np.arange(len(array)) if units is None else np.asarray(units)
     kept = _best_units(each, np.asarray(information, dtype=float), _checked(length))
     return array[np.sort(kept[:length])]
@@ -96,7 +98,7 @@ def llmlingua(ids: ArrayLike, length: int, information: Information, lines: Arra
     >>> llmlingua([5, 6, 1, 8], 3, rare, lines=[0, 0, 1, 1]).tolist()
     [5, 6, 1]
     """
-    array = np.asarray(ids, dtype=np.int64)
+    array = as_integers(ids).astype(np.int64, copy=False)
     target = min(_checked(length), len(array))
     nothing = array[:0]
     if target < len(array) / COARSE_BUDGET:

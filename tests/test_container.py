@@ -126,6 +126,13 @@ def test_other_files(junk: bytes) -> None:
     refused(junk)
 
 
+def test_text_is_not_taken_for_bytes(tok: MetaTokenizer) -> None:
+    with pytest.raises(TypeError, match="data must be bytes, not str"):
+        pack("text", tok)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="blob must be bytes, not str"):
+        unpack("text", tokenizer=tok)  # type: ignore[arg-type]
+
+
 def forged(blob: bytes, change: Callable[[dict[str, Any]], Any]) -> bytes:
     """The file with a field changed and a checksum that fits: not damage but malice."""
     document = json.loads(blob)

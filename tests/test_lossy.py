@@ -56,6 +56,12 @@ def test_exactly_so_many_tokens_in_their_order(name: str, case: tuple[list[int],
 
 
 @pytest.mark.parametrize("name", BASELINES)
+def test_what_are_no_ids_is_a_mistake(name: str) -> None:
+    with pytest.raises(TypeError, match="ids must be integers, not float64"):
+        BASELINES[name](np.array([1.7, 2.2]), 1)
+
+
+@pytest.mark.parametrize("name", BASELINES)
 def test_a_negative_length_is_a_mistake(name: str) -> None:
     with pytest.raises(ValueError, match="-1"):
         BASELINES[name](np.arange(5), -1)

@@ -77,7 +77,7 @@ def test_a_wrong_value_gets_a_sentence(asked: dict[str, Any], sentence: str) -> 
 
 
 @pytest.mark.parametrize(
-    "fragment", ["text=%ff%fe", "&".join(f"k{i}=1" for i in range(2000)), "x" * 20_000_000, None, 5]
+    "fragment", ["text=%ff%fe", "&".join(f"k{i}=1" for i in range(2000)), "x" * 20_000_000, "text=\ud800", None, 5]
 )
 def test_what_is_no_link_gets_a_sentence(fragment: Any) -> None:
     with pytest.raises(Refused, match=r"^This link is (damaged|too long).*\.$"):

@@ -69,6 +69,7 @@ def state(fragment: Any, tabs: Sequence[str], prepared: Sequence[Example]) -> St
     if not isinstance(fragment, str) or len(fragment) > 3 * MAX_BYTES:
         raise Refused("This link is too long.")
     try:
+        fragment.encode()  # what a browser sends has no lone surrogates; a program's may
         asked = dict(parse_qsl(fragment, keep_blank_values=True, errors="strict", max_num_fields=100))
     except ValueError as error:
         raise Refused("This link is damaged: what it says is not text.") from error
