@@ -99,12 +99,18 @@ def test_what_is_written_out_is_read_again_with_its_phrases(reader: Reader) -> N
     asked = [EXPAND, *prompt.written.tolist()]
     metas = [i for i in asked if i >= reader.tokenizer.vocab_size]
     assert metas
-    once = reader.embed(prompt, asked)[0, -len(asked) :]
-    one_by_one = torch.cat([reader.embed_next([prompt], [token])[0] for token in asked])
-    torch.testing.assert_close(once, one_by_one)
-    own = reader.embedding(torch.tensor(asked))
-    assert [i for i, changed in zip(asked, (once != own).any(-1), strict=True) if changed] == metas
-    two = reader.embed_next([prompt, reader.prepare("alpha")], [metas[0]] * 2)
+    once = reader.embed(prompt, asked)[0, -len(asked) + 1 :]
+    brackets = reader.brackets([EXPAND])
+    one_by_one = [reader.embed_next([prompt], [token], [brackets.owner(token)])[0] for token in asked[1:]]
+    torch.testing.assert_close(once, torch.cat(one_by_one))
+    own = reader.embedding(torch.tensor(asked[1:]))
+    changed = (once != own).any(-1).tolist()
+    assert all(change for change, token in zip(changed, asked[1:], strict=True) if token in metas)
+    assert changed[asked.index(ANSWER) - 1]  # a bracket belongs to its meta-token
+
+    question = reader.question("gamma")
+    assert torch.equal(reader.embed(prompt, question)[0, -len(question) :], reader.embedding(torch.tensor(question)))
+    two = reader.embed_next([prompt, reader.prepare("alpha")], [metas[0]] * 2, [-1, metas[0]])
     assert torch.equal(two[1, 0], reader.embedding(torch.tensor(metas[0])))  # nothing is known of it there
 
 

@@ -30,7 +30,7 @@ from metatok.reader.bpe import (
 )
 from metatok.reader.config import Config, DataConfig, from_dict, load_config
 from metatok.reader.data import Example, check_names, cut, make_example, pack, pool_of_batches, renaming, word_ids
-from metatok.reader.written import THREAD, read_back, written_out
+from metatok.reader.written import THREAD, Brackets, read_back, written_out
 from metatok.tasks.base import get, samples
 
 TREE = get("tree")
@@ -175,16 +175,29 @@ def test_expand_asks_for_the_prompt_written_out(tokenizer: MetaTokenizer, method
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_meta_tokens_that_are_written_are_embedded_as_those_that_are_read(
-    tokenizer: MetaTokenizer, method: Method
-) -> None:
+def test_what_is_written_is_embedded_as_what_is_read(tokenizer: MetaTokenizer, method: Method) -> None:
+    """Meta-tokens with their phrases, and what stands in brackets with the meta-token before them."""
     e = example(tokenizer, method, expand=True)
     metas = np.flatnonzero(e.ids >= VOCAB_SIZE + 2)
-    rows = {int(row[0]): row[1:-1].tolist() for row in e.phrases if row[1] >= 0}
-    assert sorted(rows) == metas.tolist()
-    read = {int(e.ids[at]): rows[at] for at in metas if e.segment[at] == 0}
-    assert all(rows[at] == read[int(e.ids[at])] for at in metas)
-    assert (e.phrases[e.segment[e.phrases[:, 0]] == 1, -1] == -1).all()  # what is written belongs to no phrase
+    rows = {int(row[0]): row[1:].tolist() for row in e.phrases}
+    assert len(rows) == len(e.phrases)
+    assert sorted(at for at, row in rows.items() if row[0] >= 0) == metas.tolist()
+    read = {int(e.ids[at]): rows[at][:-1] for at in metas if e.segment[at] == 0}
+    assert all(rows[at][:-1] == read[int(e.ids[at])] for at in metas)
+    answer = np.flatnonzero(e.segment == 1)[1:]
+    bracket: list[int] = []
+    for at in answer:
+        if e.ids[at] == EXPAND and e.ids[at - 1] in metas_of(e):
+            bracket.append(int(e.ids[at - 1]))
+        if bracket and ANSWER not in e.ids[max(at - THREAD - 1, answer[0]) : at]:
+            assert rows[int(at)][-1] == bracket[-1]
+        if e.ids[at] == ANSWER:
+            bracket.pop()
+    assert not bracket
+
+
+def metas_of(e: Example) -> set[int]:
+    return set(e.ids[e.ids >= VOCAB_SIZE + 2].tolist())
 
 
 OPENING, CLOSING = 8, 9
@@ -202,7 +215,9 @@ def test_what_is_written_out_reads_back(ids: list[int], method: Method, pool: in
     compressed = Codec(10, pool, method).compress(ids, seed=seed)
     written = written_out(compressed, OPENING, CLOSING)
     assert list(read_back(written, 10, OPENING, CLOSING)) == ids
-    open_places = []
+    open_places: list[int] = []
+    brackets = Brackets(OPENING, CLOSING)
+    owners = [brackets.owner(symbol) for symbol in written]
     prompt = [OPENING] * THREAD + compressed.ids.tolist()
     for place, symbol in enumerate(written):
         if symbol == OPENING and CLOSING not in written[max(place - THREAD, 0) : place]:
@@ -212,6 +227,9 @@ def test_what_is_written_out_reads_back(ids: list[int], method: Method, pool: in
             assert written[opened - 1] == meta
             phrase = tuple(read_back(written[opened + 1 : place], 10, OPENING, CLOSING))
             assert phrase == compressed.phrases[meta]
+            assert owners[opened] == meta
+            assert owners[place : place + THREAD + 1] == [meta] * (THREAD + 1)
+            assert owners[place + THREAD + 1] == (written[open_places[-1] - 1] if open_places else -1)
             thread = [*written[place + 1 : place + THREAD + 1], meta]
             assert any(prompt[i : i + THREAD + 1] == thread for i in range(len(compressed.ids)))
     assert not open_places
@@ -226,6 +244,8 @@ def test_what_is_written_wrongly_reads_back_to_something() -> None:
     """A model may end in the middle of a thread, or never open what it closes."""
     assert list(read_back([1, CLOSING, 2, 3], 10, OPENING, CLOSING)) == [1]
     assert list(read_back([OPENING, 1, 12, OPENING, 2], 10, OPENING, CLOSING)) == [1, 2]
+    brackets = Brackets(OPENING, CLOSING)
+    assert [brackets.owner(symbol) for symbol in (CLOSING, CLOSING, 1, 2, 3, 4, OPENING, CLOSING)] == [-1] * 6 + [4, 4]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])

@@ -46,7 +46,7 @@ def answers(
 def _decode(reader: Reader, inputs: Sequence[tuple[Prompt, Sequence[int]]], max_new_tokens: int) -> list[list[int]]:
     """The tokens that follow each prompt and what is asked, padded on the left into one batch; those that are answered
     leave it."""
-    prompts = [prompt for prompt, _ in inputs]
+    prompts, brackets = [prompt for prompt, _ in inputs], [reader.brackets(asked) for _, asked in inputs]
     lengths = torch.tensor([reader.input_tokens(*of) for of in inputs], device=reader.device)
     longest = int(lengths.max())
     embedded = torch.cat([F.pad(reader.embed(*of), (0, 0, longest - reader.input_tokens(*of), 0)) for of in inputs])
@@ -75,7 +75,9 @@ def _decode(reader: Reader, inputs: Sequence[tuple[Prompt, Sequence[int]]], max_
             rows = going.nonzero()[:, 0]
             cache.batch_select_indices(rows)  # type: ignore[attr-defined]
             mask, following = mask[rows], following[rows]
-        embedded = reader.embed_next([prompts[i] for i in alive], following.tolist())
+        written = following.tolist()
+        owners = [brackets[i].owner(token) for i, token in zip(alive, written, strict=True)]
+        embedded = reader.embed_next([prompts[i] for i in alive], written, owners)
         mask = F.pad(mask, (0, 1), value=1)
     return tokens
 

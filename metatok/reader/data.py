@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from metatok.codec import METHODS, Codec, Compressed, Method
 from metatok.reader.bpe import ANSWER, BOS, EOS, EXPAND, PAD, QUESTION
 from metatok.reader.config import DataConfig
-from metatok.reader.written import written_out
+from metatok.reader.written import Brackets, written_out
 from metatok.tasks.base import Sample, Task
 from metatok.tokenizer import MetaTokenizer
 
@@ -150,17 +150,27 @@ def phrase_rows(compressed: Compressed, offset: int = 0) -> Int:
 
 
 def related(phrases: Int, ids: Sequence[int]) -> dict[int, list[int]]:
-    """{meta-token: its `RELATED` ids} of the rows of `phrase_rows` for `ids`, without owners."""
-    return {ids[at]: [*places, -1] for at, *places, _ in phrases.tolist() if places[0] >= 0}
+    """{meta-token: the tokens at `PLACES` of its phrase} of the rows of `phrase_rows` for `ids`."""
+    return {ids[at]: places for at, *places, _ in phrases.tolist() if places[0] >= 0}
 
 
-def rows_of(known: Mapping[int, Sequence[int]], ids: Sequence[int], offset: int = 0) -> Int:
-    """Rows as those of `phrase_rows`, for the meta-tokens of `related` wherever else they stand: in what is written.
+def rows_of(known: Mapping[int, Sequence[int]], ids: Sequence[int], owners: Sequence[int], offset: int = 0) -> Int:
+    """Rows as those of `phrase_rows`, for what is written behind a prompt.
 
-    >>> rows_of({12: [1, 2, 3, 4, 6, 5, 4, -1]}, [7, 12], offset=30).tolist()
-    [[31, 1, 2, 3, 4, 6, 5, 4, -1]]
+    Args:
+        known: `related` of the prompt.
+        owners: of `ids`, see `metatok.reader.written.Brackets`.
+        offset: where `ids` begin.
+
+    >>> rows_of({12: [1, 2, 3, 4, 6, 5, 4]}, [7, 12, 1], [-1, -1, 12], offset=30).tolist()
+    [[31, 1, 2, 3, 4, 6, 5, 4, -1], [32, -1, -1, -1, -1, -1, -1, -1, 12]]
     """
-    rows = [(offset + i, *known[symbol]) for i, symbol in enumerate(ids) if symbol in known]
+    nothing = [-1] * len(PLACES)
+    rows = [
+        (offset + i, *known.get(symbol, nothing), owner if owner in known else -1)
+        for i, (symbol, owner) in enumerate(zip(ids, owners, strict=True))
+        if symbol in known or owner in known
+    ]
     return np.array(rows, dtype=np.int64).reshape(-1, 1 + len(RELATED))
 
 
@@ -234,7 +244,9 @@ def make_example(
 
     if expand:
         parts = [([EXPAND], [*written, EOS], [config.expand_weight] * (len(written) + 1))]
-        phrases = np.concatenate((phrases, rows_of(related(phrases, ids), written, offset=start + 1)))
+        brackets = Brackets(EXPAND, ANSWER)
+        owners = [brackets.owner(i) for i in written]
+        phrases = np.concatenate((phrases, rows_of(related(phrases, ids), written, owners, offset=start + 1)))
     else:
         between = _between_names(tokenizer)
         parts = []

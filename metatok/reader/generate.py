@@ -41,7 +41,7 @@ from metatok.reader.export import PHRASE_FILE, load_phrases
 from metatok.reader.folders import ADAPTER_FILE, WRITER_FOLDER, ReaderError, answer_room, folder_of, holds_reader
 from metatok.reader.marks import FORMAT, Marks
 from metatok.reader.model import PhraseEmbedding
-from metatok.reader.written import read_back, written_out
+from metatok.reader.written import Brackets, read_back, written_out
 from metatok.tokenizer import MetaTokenizer, TokenizerError
 
 Int = NDArray[np.int64]
@@ -76,7 +76,7 @@ class Prompt:
 
     @cached_property
     def related(self) -> dict[int, list[int]]:
-        """What the embeddings of its meta-tokens are made of besides themselves, see `metatok.reader.data.related`."""
+        """What its meta-tokens' phrases begin and end with, see `metatok.reader.data.related`."""
         return related(self.phrases, self.ids.tolist())
 
 
@@ -148,6 +148,7 @@ class Answer(Iterator[str]):
         """The answer's tokens without the end, each with the statistics as they are by then."""
         reader, read = self._reader, self.statistics
         cache, embedded = reader_cache(reader), reader.embed(self._prompt, self._asked)
+        brackets = reader.brackets(self._asked)
         prefill = later = first = 0.0
         for count in range(1, self._room + 1):
             token, seconds = reader._step(embedded, cache)
@@ -169,7 +170,7 @@ class Answer(Iterator[str]):
             if token == reader.marks.eos:
                 return
             yield token
-            embedded = reader.embed_next([self._prompt], [token])
+            embedded = reader.embed_next([self._prompt], [token], [brackets.owner(token)])
 
 
 def whole_characters(tokens: Iterable[int], fragment: Callable[[list[int]], str]) -> Generator[str]:
@@ -374,13 +375,21 @@ class Reader:
         front = self.marks.front
         ids = np.concatenate([np.array(part, dtype=np.int64) for part in (front, prompt.ids, asked)])
         embedded: Tensor = self.embedding(torch.from_numpy(ids[None]).to(self.device))
-        rows = np.concatenate((prompt.phrases, rows_of(prompt.related, asked, offset=len(prompt.ids))))
+        brackets = self.brackets(asked[:1])
+        owners = [-1, *(brackets.owner(i) for i in asked[1:])][: len(asked)]
+        rows = np.concatenate((prompt.phrases, rows_of(prompt.related, asked, owners, offset=len(prompt.ids))))
         return self._with_phrases(embedded, moved(rows, len(front)))
 
-    def embed_next(self, prompts: Sequence[Prompt], tokens: Sequence[int]) -> Tensor:
-        """The input after that of `embed`, a token for each prompt: (n, 1, d)."""
+    def brackets(self, asked: Sequence[int]) -> Brackets:
+        """What tells owners in what is written after `asked`; there are none where a question was asked."""
+        written_out = list(asked) == [self.marks.expand]
+        return Brackets(self.marks.expand, self.marks.answer) if written_out else Brackets(-1, -1)
+
+    def embed_next(self, prompts: Sequence[Prompt], tokens: Sequence[int], owners: Sequence[int]) -> Tensor:
+        """The input after that of `embed`, a token with its owner (`brackets`) for each prompt: (n, 1, d)."""
         embedded: Tensor = self.embedding(torch.tensor(tokens, device=self.device)[:, None])
-        rows = [rows_of(p.related, [token], offset=i) for i, (p, token) in enumerate(zip(prompts, tokens, strict=True))]
+        each = enumerate(zip(prompts, tokens, owners, strict=True))
+        rows = [rows_of(prompt.related, [token], [owner], offset=i) for i, (prompt, token, owner) in each]
         return self._with_phrases(embedded, np.concatenate(rows))
 
     def _with_phrases(self, embedded: Tensor, rows: Int) -> Tensor:

@@ -83,3 +83,38 @@ def read_back(written: Iterable[int], vocab_size: int, opening: int, closing: in
             left_out = THREAD + 1
         elif symbol < vocab_size and symbol != opening:
             yield symbol
+
+
+class Brackets:
+    """In which meta-token's brackets each id stands as a prompt is written out, from what is written so far.
+
+    Marks belong to the brackets that they open or close, and what takes up the thread to those that were closed before
+    it, up to the meta-token that ends it. What stands in no brackets has -1, and so has all of what is no such text.
+    """
+
+    def __init__(self, opening: int, closing: int):
+        self._opening, self._closing = opening, closing
+        self._open: list[int] = []
+        self._before = self._closed = -1
+        self._thread = 0
+
+    def owner(self, symbol: int) -> int:
+        """The owner of the next id.
+
+        >>> brackets = Brackets(8, 9)
+        >>> [brackets.owner(i) for i in [14, 1, 2, 3, 4, 5, 6, 7, 14, 8, 1, 2, 3, 4, 9, 4, 5, 6, 7, 14, 6]]
+        [-1, -1, -1, -1, -1, -1, -1, -1, -1, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, -1, -1]
+        """
+        if self._thread > 1:
+            self._thread -= 1
+            return self._closed
+        if symbol == self._opening:
+            self._open.append(self._before)
+        owner = self._open[-1] if self._open else -1
+        if symbol == self._closing:
+            self._closed = self._open.pop() if self._open else -1
+            self._thread = THREAD + 1
+        else:
+            self._thread = 0
+        self._before = symbol
+        return owner
