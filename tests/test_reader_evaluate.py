@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -169,6 +170,9 @@ def test_tables_hold_the_figures(results: dict[str, Any]) -> None:
     assert f"| {results['results']['raw']['tokens']:,.0f} |" in shown
     assert f"{100 * results['results']['inline']['exact_match']:.1f} (" in shown
     assert "Task tree, 6 prompts, seed 4" in text(results)
+    assert text(results).count("M parameters") == 1
+    other = {**results, "expand": {"reader": {**results["reader"], "name": "it/writer"}, "date": "2020-01-01"}}
+    assert re.search(r"; written out by it/writer \(0.2 M parameters, weights \w+\), 2020-01-01; ", text(other))
     for aspect in ("kind", "serialization"):
         assert all(f"{aspect} {value}" in text(results) for value in results["by"][aspect])
 

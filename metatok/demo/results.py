@@ -94,14 +94,13 @@ def reader_section(name: str, data: Mapping[str, Any]) -> Iterator[Section]:
     """An evaluation of `metatok evaluate`."""
     results = data["results"]
     task = TASKS.get(data["task"], data["task"])
-    reader = data["reader"]
     resamples = data["resamples"]
     above = _heading(READER_TITLE.format(task)) + source_html(
         data["command"],
         data["date"],
         data["machine"],
         f"{data['n']:,} prompts, seed {data['seed']}, one question each; times are of {data['timed']:,} of them; "
-        f"{reader['name']}, {reader['parameters'] / 1e6:.1f} M parameters, weights {reader['weights']}",
+        f"{report.models(data)}",
         f"95 %, percentile bootstrap over prompts, {resamples:,} resamples; gaps to raw are paired",
     )
     above += FORMS

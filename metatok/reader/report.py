@@ -60,12 +60,21 @@ def rows(results: Mapping[str, Any]) -> list[list[str]]:
 
 def caption(results: Mapping[str, Any]) -> str:
     """What was measured, in one line."""
-    reader = results["reader"]
     return (
         f"Task {results['task']}, {results['n']:,} prompts, seed {results['seed']}, {results['date']}; reader "
-        f"{reader['name']} ({reader['parameters'] / 1e6:.1f} M parameters, weights {reader['weights']}); "
-        f"{results['machine']}."
+        f"{models(results)}; {results['machine']}."
     )
+
+
+def models(results: Mapping[str, Any]) -> str:
+    """What answered, and what wrote prompts out where that is another model."""
+    answered = results["reader"]
+    expand = results.get("expand", {"reader": answered})
+    named = [
+        f"{reader['name']} ({reader['parameters'] / 1e6:.1f} M parameters, weights {reader['weights']})"
+        for reader in (answered, expand["reader"])
+    ]
+    return named[0] if expand["reader"] == answered else f"{named[0]}; written out by {named[1]}, {expand['date']}"
 
 
 def text(results: Mapping[str, Any]) -> str:
