@@ -205,23 +205,31 @@ OPENING, CLOSING = 8, 9
 
 @settings(max_examples=300, deadline=None)
 @given(
-    ids=st.lists(st.integers(0, 3), max_size=80) | st.lists(st.integers(0, 7), max_size=60),
+    blocks=st.lists(st.lists(st.integers(0, 7), min_size=1, max_size=7), min_size=1, max_size=4),
+    order=st.lists(st.integers(0, 3), max_size=30),
     method=st.sampled_from(METHODS),
     pool=st.sampled_from([1, 4, 64]),
     seed=st.integers(0, 9),
 )
-def test_what_is_written_out_reads_back(ids: list[int], method: Method, pool: int, seed: int) -> None:
-    """Each later use of a meta-token is its phrase in brackets, and then what stands before it in the prompt."""
+def test_what_is_written_out_reads_back(
+    blocks: list[list[int]], order: list[int], method: Method, pool: int, seed: int
+) -> None:
+    """Each later use of a meta-token is its phrase in brackets, and then what was written before them."""
+    ids = [i for block in order for i in blocks[block % len(blocks)]]
     compressed = Codec(10, pool, method).compress(ids, seed=seed)
     written = written_out(compressed, OPENING, CLOSING)
     assert list(read_back(written, 10, OPENING, CLOSING)) == ids
     open_places: list[int] = []
     brackets = Brackets(OPENING, CLOSING)
     owners = [brackets.owner(symbol) for symbol in written]
-    prompt = [OPENING] * THREAD + compressed.ids.tolist()
+    levels: list[list[int]] = [[]]  # what is written in each of the open brackets, after their meta-token
+    thread_ends = 0
     for place, symbol in enumerate(written):
-        if symbol == OPENING and CLOSING not in written[max(place - THREAD, 0) : place]:
+        if place < thread_ends:
+            continue
+        if symbol == OPENING:
             open_places.append(place)
+            levels.append(levels[-1][-1:])
         elif symbol == CLOSING:
             opened, meta = open_places.pop(), written[place + THREAD + 1]
             assert written[opened - 1] == meta
@@ -230,9 +238,25 @@ def test_what_is_written_out_reads_back(ids: list[int], method: Method, pool: in
             assert owners[opened] == meta
             assert owners[place : place + THREAD + 1] == [meta] * (THREAD + 1)
             assert owners[place + THREAD + 1] == (written[open_places[-1] - 1] if open_places else -1)
-            thread = [*written[place + 1 : place + THREAD + 1], meta]
-            assert any(prompt[i : i + THREAD + 1] == thread for i in range(len(compressed.ids)))
+            levels.pop()
+            thread_ends = place + THREAD + 2
+            thread = [i for i in written[place + 1 : thread_ends] if i != OPENING]
+            assert written[place + 1 : thread_ends] == [OPENING] * (THREAD + 1 - len(thread)) + thread
+            assert levels[-1][-len(thread) :] == thread
+            if len(thread) <= THREAD:  # it begins where the body does, or the phrase that it is in
+                assert thread == levels[-1] or thread[0] >= 10
+        else:
+            levels[-1].append(symbol)
     assert not open_places
+
+
+def test_no_thread_comes_from_before_the_body_or_the_phrase() -> None:
+    a = [1, 2, 3, 4]
+    compressed = Codec(10, 4, "nested").compress([6, 7, *a, 0, *a, 7, 6, 7, *a, 5, *a, 6, 7, *a, 1])
+    assert compressed.ids.tolist() == [10, 12, 1, 2, 3, 4, 13, 6, 7, 12, 11, 13, 0, 12, 7, 13, 5, 12, 13, 1]
+    written = written_out(compressed, OPENING, CLOSING)
+    inner = [12, OPENING, 1, 2, 3, 4, CLOSING, OPENING, 13, 6, 7, 12]
+    assert written[:23] == [13, OPENING, 6, 7, *inner, CLOSING, *[OPENING] * 4, 13, 0]
 
 
 def test_prompts_without_meta_tokens_are_written_as_they_are() -> None:

@@ -4,7 +4,8 @@
 
 Where the prompt writes a phrase down it is copied as it stands, dictionaries in front left out. Where a meta-token
 stands for it, an opening mark follows, the phrase, a closing mark, and once more the meta-token with the `THREAD` ids
-that stand before it in the prompt. So what comes next nearly always follows from the few ids before it, whatever was
+that stand before it in the prompt, none from before the body or the phrase that it stands in; opening marks fill up. So
+all of them have just been written, and what comes next nearly always follows from the few ids before it, whatever was
 written in between: it is what follows the same ids in the prompt, and a model that looks for them finds it. That is the
 working of the expand task, as a depth is read from a path that is written first. `read_back` leaves it out.
 """
@@ -18,8 +19,8 @@ import numpy as np
 from metatok.codec import Compressed
 
 THREAD = 4
-"""With two ids before the meta-token what follows is not settled in 10 and 32 of 100 trees (`ltsc`, `inline`), with
-three in 2 and 6, with four in 2 and 2."""
+"""With two ids before the meta-token, and the brackets that it is in, what follows is not settled in 28 of 100 trees
+(`inline`; `nested` 62, `flat` 87), with three in 6 (6, 68), with four in 0 (0, 42); in `ltsc` in none."""
 
 
 def written_out(compressed: Compressed, opening: int, closing: int) -> list[int]:
@@ -38,31 +39,32 @@ def written_out(compressed: Compressed, opening: int, closing: int) -> list[int]
     """
     ids, definitions = compressed.ids.tolist(), compressed.definitions
     first = {symbol: place for place, symbol in reversed(list(enumerate(ids)))}
-    threads = [opening] * THREAD + ids
     written: list[int] = []
 
-    def copy(place: int) -> int:
-        """Write the symbol of a place of the prompt with its phrase; the place behind both."""
+    def copy(place: int, start: int) -> int:
+        """Write the symbol of a place of the prompt with its phrase; the place behind both. `start` is where the
+        phrase begins that the place is in, its meta-token included, or the body."""
         symbol, behind = ids[place], place + 1
         written.append(symbol)
         phrase = len(definitions.get(symbol, ()))
         if place == first[symbol]:
-            return copy_many(behind, phrase)
+            return copy_many(behind, phrase, place)
         if phrase:
             written.append(opening)
-            copy_many(first[symbol] + 1, phrase)
-            written.extend((closing, *threads[place : place + THREAD], symbol))
+            copy_many(first[symbol] + 1, phrase, first[symbol])
+            thread = ids[max(start, place - THREAD) : place]
+            written.extend((closing, *[opening] * (THREAD - len(thread)), *thread, symbol))
         return behind
 
-    def copy_many(place: int, count: int) -> int:
+    def copy_many(place: int, count: int, start: int) -> int:
         for _ in range(count):
-            place = copy(place)
+            place = copy(place, start)
         return place
 
     in_body = np.flatnonzero(compressed.defines == -1)
-    place = 0 if compressed.method == "inline" or not len(ids) else int(in_body[0])
+    start = place = 0 if compressed.method == "inline" or not len(ids) else int(in_body[0])
     while place < len(ids):
-        place = copy(place)
+        place = copy(place, start)
     return written
 
 
