@@ -95,7 +95,7 @@ def pack(
     >>> unpack(pack(b"caf\\xe9, caf\\xc3\\xa9", tokenizer)).decode("latin-1")
     'café, cafÃ©'
     """
-    _check_bytes("data", data)
+    data = _as_bytes("data", data)
     step("encode")
     text, splices = split_utf8(data)
     ids = tokenizer.encode(text)
@@ -151,7 +151,7 @@ def unpack(
         TokenizerError: the tokenizer that the file names cannot be had.
         TypeError: `blob` is not bytes.
     """
-    _check_bytes("blob", blob)
+    blob = _as_bytes("blob", blob)
     step("read")
     document = _parse(blob)
     splices = _read_splices(document)
@@ -187,9 +187,10 @@ def unpack(
     return data
 
 
-def _check_bytes(name: str, value: object) -> None:
-    if not isinstance(value, bytes):
+def _as_bytes(name: str, value: object) -> bytes:
+    if not isinstance(value, bytes | bytearray | memoryview):
         raise TypeError(f"{name} must be bytes, not {type(value).__name__}")
+    return bytes(value)
 
 
 def split_utf8(data: bytes) -> tuple[str, Splices]:

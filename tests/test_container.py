@@ -133,6 +133,12 @@ def test_text_is_not_taken_for_bytes(tok: MetaTokenizer) -> None:
         unpack("text", tokenizer=tok)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_other_kinds_of_bytes_are_taken(tok: MetaTokenizer, kind: Any) -> None:
+    assert pack(kind(b"a < b"), tok) == pack(b"a < b", tok)
+    assert unpack(kind(pack(b"a < b", tok)), tokenizer=tok) == b"a < b"
+
+
 def forged(blob: bytes, change: Callable[[dict[str, Any]], Any]) -> bytes:
     """The file with a field changed and a checksum that fits: not damage but malice."""
     document = json.loads(blob)
