@@ -141,7 +141,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _compress(arguments: argparse.Namespace) -> int:
     source = arguments.file
-    target = arguments.output or ("-" if source == "-" else source + SUFFIX)
+    target = arguments.output
+    if target is None:
+        target = "-" if source == "-" else source + SUFFIX
     terminal.check_target(target, source, arguments.force)
     data = terminal.read(source)
     from metatok.container import MAX_BYTES, ContainerError, pack  # after what may be refused at once
@@ -160,7 +162,7 @@ def _compress(arguments: argparse.Namespace) -> int:
 
 
 def _decompress(arguments: argparse.Namespace) -> int:
-    target = arguments.output or "-"
+    target = "-" if arguments.output is None else arguments.output
     terminal.check_target(target, arguments.file, arguments.force)
     blob = terminal.read(arguments.file)
     from metatok.container import MAX_BYTES, ContainerError, unpack

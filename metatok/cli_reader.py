@@ -35,15 +35,16 @@ def add_commands(command: Add) -> None:
     sub.add_argument("--json", action="store_true", help="print an object with the answer, tokens and times instead")
 
     sub = command("evaluate", _evaluate, "measure what the reader answers from raw, compressed and lossy prompts")
-    sub.add_argument("--task", default="tree", metavar="NAME", help="which task, tree or repo (default: tree)")
-    sub.add_argument("--n", type=terminal.count, default=1000, metavar="N", help="how many prompts (default: 1,000)")
-    sub.add_argument("--seed", type=terminal.count, default=0, metavar="SEED", help="which prompts (default: 0)")
+    sub.add_argument("--task", metavar="NAME", help="which task, tree or repo (default: tree)")
+    sub.add_argument("--n", type=terminal.count, metavar="N", help="how many prompts (default: 1,000)")
+    sub.add_argument("--seed", type=terminal.count, metavar="SEED", help="which prompts (default: 0)")
     sub.add_argument("--json", action="store_true", help="print the results as JSON instead of a table")
     sub.add_argument("--reader", metavar="NAME", help=reader_help)
     sub.add_argument(
         "--answers",
         metavar="FILE",
-        help="results of these weights: keep its prompts, answers and times, and measure only what is written out",
+        help="results of these weights, which say task, n and seed: keep the answers and times in it, and measure only "
+        "what is written out",
     )
     sub.add_argument("-o", "--output", metavar="OUT", help="write the JSON there as well, over what is there")
 
@@ -84,23 +85,28 @@ def _ask(arguments: argparse.Namespace) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     output = arguments.output
-    if output:
+    if output is not None:
         terminal.check_target(output, "-", force=True)
     with _refusing():
         from metatok.tasks.base import TASKS
 
-        if arguments.task not in TASKS:
-            arguments.usage_error(f"there is no task {arguments.task!r}; there are {', '.join(TASKS)}")
+        task, n, seed = arguments.task, arguments.n, arguments.seed
+        if task is not None and task not in TASKS:
+            arguments.usage_error(f"there is no task {task!r}; there are {', '.join(TASKS)}")
+        if arguments.answers is not None and (task, n, seed) != (None, None, None):
+            arguments.usage_error("--answers has its own --task, --n and --seed: leave them out")
         from metatok.reader.evaluate import evaluate, expand_again
         from metatok.reader.report import text
 
-        if arguments.answers:
-            results = expand_again(_reader(arguments.reader), _earlier(arguments.answers))
+        if arguments.answers is not None:
+            earlier = _earlier(arguments.answers)
+            results = expand_again(_reader(arguments.reader), earlier)
         else:
-            results = evaluate(_reader(arguments.reader), arguments.task, arguments.n, arguments.seed)
-            results["command"] = _command(arguments, results)
+            task, n, seed = task or "tree", 1000 if n is None else n, seed or 0
+            results = evaluate(_reader(arguments.reader), task, n, seed)
+            results["command"] = _command(arguments.reader, results)
     encoded = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
-    if output:  # before anything is printed: what took an hour is not lost to a pipe that was closed
+    if output is not None:  # before anything is printed: what took an hour is not lost to a pipe that was closed
         terminal.write(output, encoded.encode(), force=True)
     print(encoded if arguments.json else text(results), end="" if arguments.json else "\n")
     return 0
@@ -116,10 +122,10 @@ def _earlier(name: str) -> Any:
         ) from error
 
 
-def _command(arguments: argparse.Namespace, results: dict[str, Any]) -> str:
+def _command(reader: str | None, results: dict[str, Any]) -> str:
     """The command that gives these results; of a reader that is not the bundled one, the folder's name."""
-    words = ["metatok evaluate", f"--task {arguments.task}", f"--n {arguments.n}", f"--seed {arguments.seed}"]
-    if arguments.reader:
+    words = ["metatok evaluate", *(f"--{name} {results[name]}" for name in ("task", "n", "seed"))]
+    if reader:
         words.append(f"--reader {results['reader']['name']}")
     return " ".join([*words, "--json"])
 

@@ -35,6 +35,7 @@ def count(value: str) -> int:
 
 def read(source: str) -> bytes:
     """The bytes of a file, of standard input for "-"; a file that cannot be read is `Refused`."""
+    _check_named(source)
     try:
         return sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
@@ -47,6 +48,7 @@ def check_target(target: str, source: str, force: bool) -> None:
     """Refuse an output that would be refused after the work, before the work."""
     if target == "-":
         return
+    _check_named(target)
     if "\0" in target:
         raise Refused(f"{shown(target)}: a file name cannot hold a NUL.")
     path = Path(target)
@@ -165,6 +167,11 @@ def say(sentence: str) -> None:
 def reason(error: OSError) -> str:
     """Why the system refused, in its own words."""
     return error.strerror or type(error).__name__
+
+
+def _check_named(name: str) -> None:
+    if not name:  # as of a variable of the shell that is not set; to Python it is the folder
+        raise Refused("The name of a file is empty.")
 
 
 def shown(name: str) -> str:

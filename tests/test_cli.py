@@ -168,6 +168,9 @@ def test_inputs_that_cannot_be_read(tmp_path: Path) -> None:
     for command in ("compress", "decompress", "stats"):
         refused(run(command, tmp_path / "missing"), "missing: No such file or directory")
         refused(run(command, tmp_path), "Is a directory")
+        refused(run(command, ""), "The name of a file is empty")
+    for command in ("compress", "decompress"):
+        refused(run(command, "-", "-o", ""), "The name of a file is empty")
     refused(run("decompress", tmp_path / "a\nb"), r"a\nb: No such file")
 
 

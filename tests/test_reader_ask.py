@@ -8,8 +8,8 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -87,16 +87,19 @@ def test_expanding_asks_without_a_question(reader: Reader) -> None:
     said = answer.read()
     prompt = reader.prepare(text, "inline")
     assert answer.statistics.input_tokens == 1 + len(prompt.ids) + 1
-    assert answer.statistics.answer_tokens <= len(prompt.written) + 1
+    assert answer.statistics.answer_tokens <= len(reader.written(prompt)) + 1
     assert "<" not in said  # meta-tokens are not text
-    with pytest.raises(ValueError, match="written out"):
+    with pytest.raises(ValueError, match=r"written out, working included.* shorten it to about \d\d % of its length"):
         reader.expand("a1b2 " * 600, None)
+    with pytest.raises(TypeError, match="The prompt must be a text, not int"):
+        reader.expand(3)  # type: ignore[arg-type]
+    assert reader.expand(text).read() == said  # inline, where no method is named
 
 
 def test_what_is_written_out_is_read_again_with_its_phrases(reader: Reader) -> None:
     """The next input of an answer embeds as it would have in the prompt."""
     prompt = reader.prepare("alpha beta gamma alpha beta gamma alpha beta gamma", "inline")
-    asked = [EXPAND, *prompt.written.tolist()]
+    asked = [EXPAND, *reader.written(prompt)]
     metas = [i for i in asked if i >= reader.tokenizer.vocab_size]
     assert metas
     once = reader.embed(prompt, asked)[0, -len(asked) + 1 :]
@@ -139,8 +142,12 @@ def test_another_reader_may_write_out(reader: Reader, tmp_path: Path) -> None:
 
     other = linked(reader.folder, tmp_path / "other")
     linked(ASSETS, other / "writer")
-    with pytest.raises(ReaderError, match="has another tokenizer than the one whose prompts it writes out"):
+    with pytest.raises(ReaderError, match=r"has another tokenizer or pool than the one .* or remove it"):
         Reader.from_pretrained(other).expand(text, "inline")
+    empty = linked(reader.folder, tmp_path / "empty")
+    (empty / "writer").mkdir()
+    with pytest.raises(ReaderError, match=r"writer holds no config\.json"):
+        Reader.from_pretrained(empty).expand(text, "inline")
     broken = linked(reader.folder, tmp_path / "broken")
     (broken / "writer").mkdir()
     (broken / "writer" / "config.json").write_text("{}")
@@ -249,8 +256,9 @@ def test_expansions_are_checked_as_decoding_would(reader: Reader, monkeypatch: p
             monkeypatch.setattr(reader, "marks", replace(reader.marks, eos=end))
             written = written[: written.index(end)]
         wrong = [[*written, 300], *([written[:-1]] if written else [])]
-        prompts = [replace(prompt, written=np.array(ids, dtype=np.int64)) for ids in (written, *wrong)]
-        right, longer, *shorter = wrong_when_expanded(reader, prompts)
+        texts = [written, *wrong]
+        monkeypatch.setattr(reader, "written", Mock(side_effect=texts))
+        right, longer, *shorter = wrong_when_expanded(reader, [prompt] * len(texts))
         assert right == 0
         assert longer in (1, 2)  # 300 in the place of the end, and the end behind 300, which the model may expect
         assert shorter == [1] * bool(written)  # the end in the place of the last token

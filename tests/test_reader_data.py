@@ -258,6 +258,12 @@ def test_no_thread_comes_from_before_the_body_or_the_phrase() -> None:
     inner = [12, OPENING, 1, 2, 3, 4, CLOSING, OPENING, 13, 6, 7, 12]
     assert written[:23] == [13, OPENING, 6, 7, *inner, CLOSING, *[OPENING] * 4, 13, 0]
 
+    # Nor where the phrase is written down, 19's with a use of 13 in it: not from what is before 19.
+    compressed = Codec(10, 64, "inline").compress([0, 6, 4, 3, 0, 6, 4, 4, 3, 0, 6, 4, 4, 3])
+    assert compressed.ids.tolist() == [13, 0, 6, 4, 3, 19, 13, 4, 3, 19]
+    inner = [13, OPENING, 0, 6, 4, CLOSING, *[OPENING] * 3, 19, 13, 4, 3]
+    assert written_out(compressed, OPENING, CLOSING)[:18] == [13, 0, 6, 4, 3, 19, *inner][:18]
+
 
 def test_prompts_without_meta_tokens_are_written_as_they_are() -> None:
     assert written_out(Codec(10, 4, "inline").compress([1, 2, 3]), 8, 9) == [1, 2, 3]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ torch = pytest.importorskip("torch")
 
 from metatok.codec import METHODS  # noqa: E402
 from metatok.reader import Reader, report  # noqa: E402
-from metatok.reader.batch import answers  # noqa: E402
+from metatok.reader.batch import answers, wrong_when_expanded  # noqa: E402
 from metatok.reader.evaluate import (  # noqa: E402
     ANSWER_TOKENS,
     bootstrap,
@@ -27,6 +28,7 @@ from metatok.reader.evaluate import (  # noqa: E402
     expand_again,
     mean_and_interval,
 )
+from metatok.reader.export import PHRASE_FILE  # noqa: E402
 from metatok.reader.forms import baselines, forms_of, lines, words  # noqa: E402
 from metatok.reader.report import CLOSE, OPEN, insert, markdown, text  # noqa: E402
 from metatok.tasks.base import get, samples  # noqa: E402
@@ -91,18 +93,67 @@ def test_what_is_written_out_can_be_measured_again_alone(reader: Reader, results
     forms = results["results"]
     other = {name: {k: v for k, v in form.items() if k != "expand_exact"} for name, form in forms.items()}
     other["ltsc"]["expand_tokens"] = 2.0
-    earlier = {**results, "results": other, "date": "2020-01-01", "expand": None, "command": "it"}
+    earlier = {**results, "results": other, "date": "2020-01-01", "command": "it"}
+    del earlier["expand"]  # as of before it was measured apart
     assert expand_again(reader, earlier) == {**results, "date": "2020-01-01", "command": "it"}
     assert other["ltsc"]["expand_tokens"] == 2.0  # left as it was
 
 
-@pytest.mark.parametrize("wrong", [None, [], {}, {"task": "tree"}, {"results": 3}, "chess"])
-def test_what_is_no_evaluation_is_not_measured_again(reader: Reader, results: dict[str, Any], wrong: Any) -> None:
-    earlier = {**results, "task": "chess"} if wrong == "chess" else {**results, **wrong} if wrong else wrong
+def test_a_writer_is_measured_with_what_it_knows(reader: Reader, results: dict[str, Any], tmp_path: Path) -> None:
+    """Here one without phrases, so that it writes something else than the reader, from prompts without phrases."""
+    both = shutil.copytree(reader.folder, tmp_path / "both")
+    shutil.copytree(reader.folder, both / "writer", ignore=shutil.ignore_patterns(PHRASE_FILE))
+    found = expand_again(Reader.from_pretrained(both), results)
+    alone = Reader.from_pretrained(both / "writer")
+    measured = {key: results["results"][key] for key in METHODS}
+    assert found["reader"] == results["reader"]
+    assert found["expand"] == {"reader": described(alone), "date": results["date"]}
+    assert found["expand"]["reader"]["name"] == "both/writer"
+    picked, _ = draw(alone, get("tree"), N, seed=4)
+    for method, before in measured.items():
+        prompts = [alone.prepare(sample.prompt, method) for sample in picked]
+        wrong, all_ids = sum(wrong_when_expanded(alone, prompts)), sum(len(alone.written(p)) + 1 for p in prompts)
+        assert found["results"][method]["expand_tokens"] == pytest.approx(1 - wrong / all_ids, abs=1e-5)
+        assert found["results"][method]["expand_tokens"] != before["expand_tokens"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"task": "chess"},
+        {"task": None},
+        {"n": 1},
+        {"n": 2.5},
+        {"n": "6"},
+        {"seed": -1},
+        {"seed": None},
+        {"results": 3},
+        {"results": {}},
+        {"reader": None},
+        {"expand": {}},
+        {"by": None},
+        {"notes": 3},
+    ],
+    ids=str,
+)
+def test_what_is_no_evaluation_is_not_measured_again(
+    reader: Reader, results: dict[str, Any], wrong: dict[str, Any]
+) -> None:
     with pytest.raises(ValueError, match="the JSON of an evaluation"):
-        expand_again(reader, {"task": "tree"} if wrong == {"task": "tree"} else earlier)
+        expand_again(reader, {**results, **wrong})
+
+
+@pytest.mark.parametrize("wrong", [None, [], {}, "chess", {"task": "tree"}])
+def test_nor_is_anything_else(reader: Reader, wrong: Any) -> None:
+    with pytest.raises(ValueError, match="the JSON of an evaluation"):
+        expand_again(reader, wrong)
+
+
+def test_answers_of_others_are_not_measured_again(reader: Reader, results: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"answers are of weights 0123, and the reader's are \w{16}"):
-        expand_again(reader, {**results, "reader": {"weights": "0123"}})
+        expand_again(reader, {**results, "reader": {**results["reader"], "weights": "0123"}})
+    with pytest.raises(ValueError, match=r"about other prompts .* by ltsc they have [\d.]+ tokens on average"):
+        expand_again(reader, {**results, "seed": 5})
 
 
 def test_an_evaluation_can_be_asked_again_in_part(reader: Reader, results: dict[str, Any]) -> None:
@@ -171,8 +222,9 @@ def test_tables_hold_the_figures(results: dict[str, Any]) -> None:
     assert f"{100 * results['results']['inline']['exact_match']:.1f} (" in shown
     assert "Task tree, 6 prompts, seed 4" in text(results)
     assert text(results).count("M parameters") == 1
-    other = {**results, "expand": {"reader": {**results["reader"], "name": "it/writer"}, "date": "2020-01-01"}}
-    assert re.search(r"; written out by it/writer \(0.2 M parameters, weights \w+\), 2020-01-01; ", text(other))
+    writer = {**results["reader"], "name": "it/writer", "weights": "0123"}
+    other = {**results, "expand": {"reader": writer, "date": "2020-01-01"}}
+    assert re.search(r"; written out by it/writer \(0.2 M parameters, weights 0123\), 2020-01-01; ", text(other))
     for aspect in ("kind", "serialization"):
         assert all(f"{aspect} {value}" in text(results) for value in results["by"][aspect])
 
@@ -244,8 +296,14 @@ def test_evaluate_on_the_command_line(tiny_reader: Path, tmp_path: Path) -> None
     found = json.loads(done.stdout)
     assert found == json.loads(out.read_text())
     assert found["command"] == "metatok evaluate --task tree --n 2 --seed 1 --json"
-    again = run("evaluate", "--answers", out, "--json", reader=tiny_reader)
+    earlier = json.loads(out.read_text())
+    earlier["results"]["ltsc"]["expand_tokens"] = 2.0
+    (tmp_path / "earlier").write_text(json.dumps(earlier))
+    again = run("evaluate", "--answers", tmp_path / "earlier", "--json", reader=tiny_reader)
     assert json.loads(again.stdout) == found
+    refused(run("evaluate", "--answers", out, "--n", 2), "--answers has its own --task, --n and --seed", code=2)
+    refused(run("evaluate", "--answers", "", reader=tiny_reader), "The name of a file is empty")
+    refused(run("evaluate", "--n", 2, "-o", "", reader=tiny_reader), "The name of a file is empty")
     refused(run("evaluate", "--answers", tmp_path / "missing", reader=tiny_reader), "No such file")
     (tmp_path / "text").write_text("no JSON")
     refused(run("evaluate", "--answers", tmp_path / "text", reader=tiny_reader), "holds no JSON")

@@ -1,7 +1,7 @@
 """The reader on many prompts at once, for evaluation: greedy answers, expansions checked, self-information.
 
 The same results as `Reader.ask` and `Reader.expand` one by one (the tests compare them), some times faster: prompts of
-about the same length share forward passes.
+about the same length share forward passes. It is the given reader that is measured, never its `writer`.
 """
 
 from __future__ import annotations
@@ -94,11 +94,12 @@ def wrong_when_expanded(
     tells; decoding would take hundreds.
     """
     results = [0] * len(prompts)
-    for indices in _by_length([len(prompt.ids) + len(prompt.written) for prompt in prompts]):
-        inputs = [reader.embed(prompts[i], [reader.marks.expand, *prompts[i].written]) for i in indices]
+    texts = [reader.written(prompt) for prompt in prompts]
+    for indices in _by_length([len(prompt.ids) + len(text) for prompt, text in zip(prompts, texts, strict=True)]):
+        inputs = [reader.embed(prompts[i], [reader.marks.expand, *texts[i]]) for i in indices]
         hidden = _hidden(reader, inputs)
         for row, i in enumerate(indices):
-            start, written = reader.input_tokens(prompts[i]), prompts[i].written.tolist()
+            start, written = reader.input_tokens(prompts[i]), texts[i]
             likeliest = _logits(reader, hidden[row, start : start + len(written) + 1]).argmax(-1)
             results[i] = sum(a != b for a, b in zip(likeliest.tolist(), [*written, reader.marks.eos], strict=True))
         done(len(indices))

@@ -28,12 +28,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import metatok
-from metatok.codec import METHODS, Method
+from metatok.codec import METHODS
+from metatok.ids import as_integer
 from metatok.lossy import LLMLINGUA2, LLMLingua2, LossyError
+from metatok.reader import report
 from metatok.reader.batch import answers, wrong_when_expanded
-from metatok.reader.folders import ASSETS, ReaderError, folder_of
+from metatok.reader.folders import ASSETS, WRITER_FOLDER, ReaderError, folder_of
 from metatok.reader.forms import Form, baselines, forms_of
-from metatok.reader.generate import Prompt, Reader
+from metatok.reader.generate import Reader
 from metatok.tasks.base import Sample, Task, get, samples
 
 Floats = NDArray[np.float64]
@@ -64,6 +66,7 @@ def evaluate(reader: Reader, task: str, n: int, seed: int) -> dict[str, Any]:
     if n < 2:
         raise ValueError("An evaluation needs 2 prompts or more, for its intervals.")
     source = get(task)
+    writer = reader.writer  # one that cannot be loaded is noticed now, and not after an hour
     notes = []
     try:
         llmlingua2 = LLMLingua2(folder_of(LLMLINGUA2))
@@ -92,7 +95,7 @@ def evaluate(reader: Reader, task: str, n: int, seed: int) -> dict[str, Any]:
             asked = [(form[name].prompt, sample.question) for form, sample in zip(forms, picked, strict=True)]
             texts = answers(reader, asked, ANSWER_TOKENS, bar.update)
             scores[name] = [source.score(text, sample.answer) for text, sample in zip(texts, picked, strict=True)]
-    expanded = _expanded(reader, [{method: form[method].prompt for method in METHODS} for form in forms], seed)
+    expanded = _expanded(writer, picked, seed)
     times = _times(reader, picked[:TIMED], forms[:TIMED])
 
     metrics = list(scores["raw"][0])
@@ -107,7 +110,7 @@ def evaluate(reader: Reader, task: str, n: int, seed: int) -> dict[str, Any]:
         "machine": _machine(reader),
         "reader": described(reader),
         "results": results,
-        "expand": _expand_measured(reader),
+        "expand": _expand_measured(writer),
         "by": _by(picked, forms, names, by_metric),
         "timed": min(n, TIMED),
         "resamples": RESAMPLES,
@@ -123,13 +126,16 @@ def expand_again(reader: Reader, earlier: Mapping[str, Any]) -> dict[str, Any]:
     """Results of `evaluate` with what prompts are written out as measured anew, answers and times as they were.
 
     Raises:
-        ValueError: the answers are another reader's, or `earlier` is nothing that `evaluate` gives.
+        ValueError: the answers are another reader's, or about other prompts than are drawn here, or `earlier` is no
+            evaluation's.
     """
     try:
-        task, n, seed, of, results = (earlier[key] for key in ("task", "n", "seed", "reader", "results"))
-        source, weights = get(task), of["weights"]
-        forms = {name: dict(form) for name, form in results.items()}
-    except (KeyError, TypeError, AttributeError, ValueError):
+        source, weights = get(earlier["task"]), earlier["reader"]["weights"]
+        n, seed = (as_integer(key, earlier[key], least) for key, least in (("n", 2), ("seed", 0)))
+        forms = {name: dict(form) for name, form in earlier["results"].items()}
+        tokens = {method: float(forms[method]["tokens"]) for method in METHODS}
+        report.text(earlier)  # has all that the tables show
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, StopIteration):
         raise ValueError("Answers are taken from the JSON of an evaluation, and this is something else.") from None
     if weights != described(reader)["weights"]:
         raise ValueError(
@@ -137,12 +143,18 @@ def expand_again(reader: Reader, earlier: Mapping[str, Any]) -> dict[str, Any]:
         )
     metatok.warm_up()
     picked, _ = draw(reader, source, n, seed)
-    prompts = [{method: reader.prepare(sample.prompt, method) for method in METHODS} for sample in picked]
-    expanded = _expanded(reader, prompts, seed)
+    for method, mean in tokens.items():
+        here = np.mean([len(reader.prepare(sample.prompt, method).ids) for sample in picked])
+        if abs(here - mean) > 0.01:
+            raise ValueError(
+                f"These answers are about other prompts than are drawn here: by {method} they have {mean:,.2f} tokens "
+                f"on average, and those here {here:,.2f}. Measure all of it anew, without --answers."
+            )
+    expanded = _expanded(reader.writer, picked, seed)
     for name, form in forms.items():
         kept = {key: value for key, value in form.items() if not key.startswith("expand_")}
         forms[name] = kept | expanded.get(name, {})
-    return {**earlier, "results": forms, "expand": _expand_measured(reader)}
+    return {**earlier, "results": forms, "expand": _expand_measured(reader.writer)}
 
 
 def bootstrap(scores: Floats, seed: int) -> Floats:
@@ -191,29 +203,28 @@ def draw(reader: Reader, task: Task, n: int, seed: int) -> tuple[list[Sample], i
     raise ValueError(f"The task {task.name} has only {len(picked)} prompts, fewer than {n}.")
 
 
-def _expanded(reader: Reader, forms: Sequence[Mapping[Method, Prompt]], seed: int) -> dict[str, dict[str, Any]]:
+def _expanded(writer: Reader, picked: Sequence[Sample], seed: int) -> dict[str, dict[str, Any]]:
     """For each method what `evaluate` says about writing out, of the prompts that have room for it."""
-    writer = reader.writer
     results: dict[str, dict[str, Any]] = {}
     asked = [writer.marks.expand, writer.marks.eos]
-    with tqdm(total=len(forms) * len(METHODS), unit="prompt", disable=None) as bar:
+    with tqdm(total=len(picked) * len(METHODS), unit="prompt", disable=None) as bar:
         for method in METHODS:
             bar.set_description(f"expand {method}")
-            prompts = [form[method] for form in forms]
-            prompts = [p for p in prompts if writer.input_tokens(p, asked) + len(p.written) <= writer.positions]
-            bar.update(len(forms) - len(prompts))
+            prompts = [writer.prepare(sample.prompt, method) for sample in picked]
+            prompts = [p for p in prompts if writer.input_tokens(p, asked) + len(writer.written(p)) <= writer.positions]
+            bar.update(len(picked) - len(prompts))
             if not prompts:
                 continue
             wrong = np.array(wrong_when_expanded(writer, prompts, bar.update))
             share, interval = mean_and_interval((wrong == 0).astype(float), seed)
-            right = 1 - wrong.sum() / sum(len(prompt.written) + 1 for prompt in prompts)
+            right = 1 - wrong.sum() / sum(len(writer.written(prompt)) + 1 for prompt in prompts)
             results[method] = {"expand_exact": share, "expand_ci95": interval, "expand_n": len(prompts)}
             results[method] |= {"expand_tokens": round(float(right), 5)}
     return results
 
 
-def _expand_measured(reader: Reader) -> dict[str, Any]:
-    return {"reader": described(reader.writer), "date": _today()}
+def _expand_measured(writer: Reader) -> dict[str, Any]:
+    return {"reader": described(writer), "date": _today()}
 
 
 def _today() -> str:
@@ -323,9 +334,13 @@ def described(reader: Reader) -> dict[str, Any]:
     for path in sorted(reader.folder.glob("*.safetensors")):
         digest.update(path.read_bytes())
     folder = reader.folder.resolve()
-    bundled = folder.is_relative_to(ASSETS.resolve())
+    if folder.is_relative_to(ASSETS.resolve()):
+        name = folder.relative_to(ASSETS.resolve().parents[1]).as_posix()
+    else:
+        name = Path(reader.name).name
+        name = f"{folder.parent.name}/{name}" if name == WRITER_FOLDER else name
     return {
-        "name": folder.relative_to(ASSETS.resolve().parents[1]).as_posix() if bundled else Path(reader.name).name,
+        "name": name,
         "parameters": int(reader.model.num_parameters()),
         "weights": digest.hexdigest()[:16],  # SHA-256
     }

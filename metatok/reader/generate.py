@@ -23,7 +23,7 @@ import time
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from metatok.codec import METHODS
+from metatok.codec import METHODS, Compressed
 from metatok.ids import as_integer
 from metatok.reader.adapters import load_adapted
 from metatok.reader.data import NO_PHRASES, moved, phrase_rows, related, rows_of
 from metatok.reader.export import PHRASE_FILE, load_phrases
-from metatok.reader.folders import ADAPTER_FILE, WRITER_FOLDER, ReaderError, answer_room, folder_of, holds_reader
+from metatok.reader.folders import ADAPTER_FILE, WRITER_FOLDER, ReaderError, answer_room, folder_of
 from metatok.reader.marks import FORMAT, Marks
 from metatok.reader.model import PhraseEmbedding
 from metatok.reader.written import Brackets, read_back, written_out
@@ -55,14 +55,13 @@ class Prompt:
         ids: (n,) tokens and meta-tokens.
         phrases: (m, 1 + r) what embeddings are made of besides `ids`, see `metatok.reader.data.phrase_rows`.
         raw_tokens: tokens of the prompt as it was.
-        written: (k,) the prompt written out as the reader is trained to, see `metatok.reader.written`; empty where that
-            is not known.
+        compressed: what it was compressed to; None for raw tokens.
     """
 
     ids: Int
     phrases: Int
     raw_tokens: int
-    written: Int = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    compressed: Compressed | None = None
 
     @classmethod
     def of(cls, ids: ArrayLike, raw_tokens: int | None = None) -> Prompt:
@@ -72,7 +71,7 @@ class Prompt:
         array([5, 6, 7])
         """
         array = np.array(ids, dtype=np.int64)
-        return cls(array, NO_PHRASES, len(array) if raw_tokens is None else raw_tokens, array)
+        return cls(array, NO_PHRASES, len(array) if raw_tokens is None else raw_tokens)
 
     @cached_property
     def related(self) -> dict[int, list[int]]:
@@ -266,14 +265,18 @@ class Reader:
         """The reader that writes this one's prompts out: the one in its folder's `writer`, or else itself.
 
         Raises:
-            ReaderError: it cannot be loaded, or it has another tokenizer.
+            ReaderError: it cannot be loaded, or it has another tokenizer or pool of meta-tokens.
         """
         folder = self.folder / WRITER_FOLDER
-        if not holds_reader(folder):
+        if not folder.is_dir():
             return self
         writer = Reader.from_pretrained(folder)
-        if writer.tokenizer.fingerprint != self.tokenizer.fingerprint or writer.marks != self.marks:
-            raise ReaderError(f"The reader in {folder} has another tokenizer than the one whose prompts it writes out.")
+        mine, its = ((of.tokenizer.fingerprint, of.tokenizer.meta_tokens, of.marks) for of in (self, writer))
+        if mine != its:
+            raise ReaderError(
+                f"The reader in {folder} has another tokenizer or pool than the one whose prompts it would write out: "
+                f"train it with `tokenizer` set to {self.folder}, or remove it."
+            )
         return writer
 
     def __repr__(self) -> str:
@@ -308,26 +311,30 @@ class Reader:
         self._check_length(prepared, asked)
         return Answer(self, prepared, asked, room, began)
 
-    def expand(self, prompt: str | Prompt, method: str | None = None, *, phrases: bool = True) -> Answer:
+    def expand(self, prompt: str | Prompt, method: str | None = "inline", *, phrases: bool = True) -> Answer:
         """The prompt written out by `writer`, token for token where it has learned to; arguments as for `ask`.
 
-        It writes more than the prompt (`metatok.reader.written`), which the text leaves out.
+        It writes more than the prompt (`metatok.reader.written`), which the text leaves out. The bundled writer knows
+        compressed prompts alone: a raw one, `method=None`, would only have to be copied, and it was never shown that.
 
         Raises:
             ValueError: an empty prompt, an unknown method, or a prompt that leaves no room to be written out.
+            TypeError: a prompt that is no text.
+            ReaderError: `writer` cannot be loaded.
         """
         if self.writer is not self:
             return self.writer.expand(prompt, method, phrases=phrases)
         began = time.perf_counter()
         prepared = self._prepared(prompt, method, phrases)
-        room = max(len(prepared.written), prepared.raw_tokens) + 1
-        over = self.input_tokens(prepared, [self.marks.expand]) + room - self.positions
-        if over > 0:
-            read, written = len(prepared.ids), room - 1
+        read, written = len(prepared.ids), len(self.written(prepared))
+        both = self.positions - (self.input_tokens(prepared, [self.marks.expand]) - read) - 1
+        if read + written > both:
             raise ValueError(
-                f"The prompt is {read:,} tokens as the reader sees it and {written:,} written out, and both together "
-                f"may be {read + written - over:,}: shorten it."
+                f"The prompt is {read:,} tokens as the reader sees it and {written:,} written out, working included, "
+                f"and both together may be {both:,}: shorten it to about {100 * both / (read + written):.0f} % of its "
+                "length."
             )
+        room = written + 1
         return Answer(self, prepared, [self.marks.expand], room, began, expands=True)
 
     def prepare(self, prompt: str, method: str | None = None, *, phrases: bool = True) -> Prompt:
@@ -351,8 +358,13 @@ class Reader:
             return Prompt.of(ids)
         compressed = self.tokenizer.using(method=method).codec.compress(ids, seed=zlib.crc32(ids.tobytes()))
         rows = phrase_rows(compressed) if phrases and self.phrases is not None else NO_PHRASES
-        written = np.array(written_out(compressed, self.marks.expand, self.marks.answer), dtype=np.int64)
-        return Prompt(compressed.ids.astype(np.int64), rows, len(ids), written)
+        return Prompt(compressed.ids.astype(np.int64), rows, len(ids), compressed)
+
+    def written(self, prompt: Prompt) -> list[int]:
+        """The ids that `expand` has to write for a prompt, its end mark left out; see `metatok.reader.written`."""
+        if prompt.compressed is None:
+            return prompt.ids.tolist()
+        return written_out(prompt.compressed, self.marks.expand, self.marks.answer)
 
     def question(self, question: str) -> list[int]:
         """What follows the prompt in the input: the question between its marks.

@@ -74,7 +74,8 @@ def models(results: Mapping[str, Any]) -> str:
         f"{reader['name']} ({reader['parameters'] / 1e6:.1f} M parameters, weights {reader['weights']})"
         for reader in (answered, expand["reader"])
     ]
-    return named[0] if expand["reader"] == answered else f"{named[0]}; written out by {named[1]}, {expand['date']}"
+    alone = expand["reader"]["weights"] == answered["weights"]
+    return named[0] if alone else f"{named[0]}; written out by {named[1]}, {expand['date']}"
 
 
 def text(results: Mapping[str, Any]) -> str:

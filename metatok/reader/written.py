@@ -27,7 +27,7 @@ def written_out(compressed: Compressed, opening: int, closing: int) -> list[int]
     """The ids of `compressed` written out.
 
     Args:
-        opening: the id of the mark before a phrase; it also stands for what is before the prompt.
+        opening: the id of the mark before a phrase; it also fills up threads that would begin before their phrase.
         closing: of the mark behind it.
 
     >>> from metatok import Codec
@@ -107,7 +107,7 @@ class Brackets:
         >>> [brackets.owner(i) for i in [14, 1, 2, 3, 4, 5, 6, 7, 14, 8, 1, 2, 3, 4, 9, 4, 5, 6, 7, 14, 6]]
         [-1, -1, -1, -1, -1, -1, -1, -1, -1, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, -1, -1]
         """
-        if self._thread > 1:
+        if self._thread:
             self._thread -= 1
             return self._closed
         if symbol == self._opening:
@@ -115,8 +115,6 @@ class Brackets:
         owner = self._open[-1] if self._open else -1
         if symbol == self._closing:
             self._closed = self._open.pop() if self._open else -1
-            self._thread = THREAD + 1
-        else:
-            self._thread = 0
+            self._thread = THREAD
         self._before = symbol
         return owner
