@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -327,3 +328,15 @@ def test_the_bundled_reader_answers() -> None:
         answer = reader.ask(sample.prompt, sample.question, method)
         assert answer.read().strip()
         assert answer.statistics.finished
+
+
+@pytest.mark.skipif(not (ASSETS / "writer").exists(), reason="no writer is bundled")
+def test_the_bundled_writer_writes_small_trees_out() -> None:
+    """Nearly all of them: it is far from right by chance, and a changed format would show."""
+    reader = Reader.from_pretrained(ASSETS)
+    texts = [get("tree").draw(random.Random(seed), size=0.25)[0].prompt for seed in range(2000, 2012)]
+    for method in ("ltsc", "inline"):
+        wrong = wrong_when_expanded(reader.writer, [reader.prepare(text, method) for text in texts])
+        assert wrong.count(0) >= 8, method
+    exact = texts[wrong.index(0)]
+    assert reader.expand(exact, "inline").read() == exact
