@@ -253,7 +253,7 @@ def test_tables_go_between_the_marks(results: dict[str, Any], tmp_path: Path, mo
 def run(*arguments: Any, reader: Path | str = "", stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "metatok", *map(str, arguments)]
     environment = os.environ | {"METATOK_READER": str(reader), "HF_HUB_OFFLINE": "1"}
-    return subprocess.run(command, input=stdin, capture_output=True, timeout=120, env=environment, cwd=ROOT)
+    return subprocess.run(command, input=stdin, capture_output=True, timeout=600, env=environment, cwd=ROOT)
 
 
 def refused(done: subprocess.CompletedProcess[bytes], words: str, code: int = 1) -> None:
