@@ -36,7 +36,7 @@ MOST_TOKENS = 1 << 52  # up to which lengths are counted exactly
 MAX_LENGTH = 1 << 26  # tokens that decompress makes unless told otherwise: 256 MiB of int32
 INT32_IDS = 1 << 31
 FAST_ROUNDS = 2  # nearly all phrases of tokens, and most phrases of phrases
-TURNS = 2  # of parsing and searching, for `inline` and a pool of less than half the phrases; more gain little
+TURNS = 2  # of parsing and searching, for `inline` where a quarter of the phrases has no meta-token; more gain little
 TUNED = 1 << 16  # tokens of a sequence up to which that is done: it takes three to five times as long
 
 
@@ -150,11 +150,11 @@ class Codec:
         vocab_size: how many ids the tokenizer has; the codec's own ids follow it.
         meta_tokens: the size of the pool of meta-tokens; None takes as many as pay.
         method: `ltsc`, `flat`, `nested` or `inline`.
-        effort: `default`; `max` for up to about a second of search, which makes sequences of some thousand tokens 2.4 %
+        effort: `default`; `max` for up to about a second of search, which makes sequences of some thousand tokens 2 %
             shorter on average; `fast` for sequences of ten million tokens and more, which stops searching after
             FAST_ROUNDS rounds (see `metatok.search.saving`). `ltsc` is one fixed rule and knows no effort. Where the
-            pool is too small for half of the phrases that `inline` finds, `default` looks for those that suit it, in
-            up to TUNED tokens.
+            pool is too small for a quarter of the phrases that `inline` finds, `default` looks for those that suit it,
+            in up to TUNED tokens.
 
     Raises:
         ValueError: for an unknown method or effort, a pool below 0, or a vocabulary and a pool beyond int32 ids.
@@ -301,7 +301,7 @@ class Codec:
     def _write(self, tokens: Int32, walls: NDArray[np.bool_], rng: np.random.Generator | None) -> Int32:
         """The ids of the best grammar that the method finds, longer than the input or not."""
         found = self._search(tokens, walls)
-        tight = self.method == "inline" and self.effort == "default" and 2 * self._vocabulary.pool < found.rules
+        tight = self.method == "inline" and self.effort == "default" and 4 * self._vocabulary.pool < 3 * found.rules
         tight = tight and len(tokens) <= TUNED
         if tight or (self.effort == "max" and self.method != "ltsc"):
             grammar = refine(

@@ -67,24 +67,35 @@ def longest(ids: list[int], walls: Collection[int], base: int) -> tuple[list[int
 def biggest_saving(
     ids: list[int], walls: Collection[int], base: int, nested: bool, overhead: int
 ) -> tuple[list[int], Rules]:
-    """Rounds of: take the phrase that saves most, until nothing pays; then replace, and look again."""
-    symbols, walls = list(ids), set(walls)
+    """Search, write out the rules that no longer pay, and as long as there are any search what became free."""
+    body = list(ids)
     rules: Rules = []
     while True:
-        taken = one_round(symbols, walls, overhead)
-        if not taken:
-            break
-        rule_at = {p: k for k, (_, places) in enumerate(taken) for p in places}
-        new = [list(phrase) for phrase, _ in taken]
-        kept_raw = [symbols[p] for p in sorted(walls)]
-        symbols, walls = replace_around(symbols, rule_at, new, base + len(rules), walls)
-        assert [symbols[p] for p in sorted(walls)] == kept_raw
+        found_body, found = all_rounds(body, rules, walls, base, nested, overhead)
+        body, rules = prune(found_body, found, base, overhead, None)
+        if len(rules) == len(found):
+            return body, rules
+
+
+def all_rounds(
+    body: list[int], rules: Rules, kept: Collection[int], base: int, nested: bool, overhead: int
+) -> tuple[list[int], Rules]:
+    """Rounds of: take the phrase that saves most, until nothing pays; then replace, and look again."""
+    symbols, walls, rules = list(body), in_body(body, rules, base, kept), list(rules)
+    new = rules
+    while True:
         if nested:
             for phrase in new:
                 walls.add(len(symbols))
                 symbols += [BREAK, *phrase]
         else:
             walls |= {p for p, s in enumerate(symbols) if s >= base}
+        taken = one_round(symbols, walls, overhead)
+        if not taken:
+            break
+        rule_at = {p: k for k, (_, places) in enumerate(taken) for p in places}
+        new = [list(phrase) for phrase, _ in taken]
+        symbols, walls = replace_around(symbols, rule_at, new, base + len(rules), walls)
         rules += new
     if nested:
         parts: Rules = [[]]
@@ -94,7 +105,18 @@ def biggest_saving(
             else:
                 parts[-1].append(s)
         symbols, rules = parts[0], parts[1:]
-    return prune(symbols, rules, base, overhead, None)
+    return symbols, rules
+
+
+def in_body(body: list[int], rules: Rules, base: int, kept: Collection[int]) -> set[int]:
+    """Where in the body the tokens stand that are at the positions `kept` of the sequence; no rule holds one."""
+    lengths = [len(drop([base + k], rules, base, set(range(len(rules))))[0]) for k in range(len(rules))]
+    found, p = set(), 0
+    for i, s in enumerate(body):
+        if p in kept:
+            found.add(i)
+        p += 1 if s < base else lengths[s - base]
+    return found
 
 
 def one_round(symbols: list[int], walls: set[int], overhead: int) -> list[tuple[tuple[int, ...], list[int]]]:
@@ -107,7 +129,7 @@ def one_round(symbols: list[int], walls: set[int], overhead: int) -> list[tuple[
         for phrase, positions in candidates.items():
             places = without_overlap(positions, len(phrase), covered)
             saving = (len(phrase) - 1) * (len(places) - 1) - overhead
-            key = (-saving, positions[0], -len(phrase))
+            key = (-saving, len(phrase), positions[0])
             if saving > 0 and (best is None or key < best[0]):
                 best = key, phrase, places
         if best is None:

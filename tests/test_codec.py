@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 import metatok
 import metatok.pool
 from metatok import reference
+from metatok.grammar import Grammar
 from metatok.layout import write_inline
+from metatok.search.saving import search_saving
 from tests.strategies import VOCAB, pools, sequences
 
 LTSC_BYTES = 1458
@@ -89,6 +91,18 @@ def test_equals_the_reference(method, ids, pool, data):
     plain = reference.compress(ids, VOCAB, pool, method, walls)
     # A small pool gets a choice of phrases of its own, which the reference does not look for.
     assert fast == plain or (method == "inline" and pool is not None and len(fast) < len(plain))
+
+
+@pytest.mark.parametrize(("nested", "overhead"), [(False, 2), (True, 2), (True, 1)])
+@settings(deadline=None, max_examples=100)
+@given(ids=sequences)
+def test_no_phrase_that_pays_is_left(nested, overhead, ids):
+    walls = np.zeros(len(ids), dtype=np.bool_)
+    raw = Grammar.raw(np.array(ids, dtype=np.int32), VOCAB)
+    found = search_saving(raw, walls, nested=nested, overhead=overhead)
+    again = search_saving(found, walls, nested=nested, overhead=overhead)
+    assert again.body.tolist() == found.body.tolist()
+    assert again.phrases.tolist() == found.phrases.tolist()
 
 
 @pytest.mark.parametrize("method", ["flat", "nested", "inline"])
@@ -210,7 +224,7 @@ def test_bounded_pool_keeps_what_saves_most(method, licence):
 
 def test_a_small_pool_gets_phrases_of_its_own(licence):
     walls = np.zeros(4000, dtype=np.bool_)
-    codec = metatok.Codec(256, 16, "inline")
+    codec = metatok.Codec(256, 64, "inline")
     tokens = np.array(licence[:4000], dtype=np.int32)
     found = codec._search(tokens, walls)
     cut = write_inline(codec._fit(found), codec._vocabulary, None)

@@ -2,9 +2,10 @@
 
 In rounds. A round finds every repeated phrase of the sequence (`metatok.repeats`), takes the one that saves most,
 marks its non-overlapping occurrences from left to right, and goes on with what is left until nothing pays; of equal
-savings the phrase that begins first goes first, and of those the longer one. Then the occurrences are replaced and,
-where phrases may be nested, the phrases themselves become part of the sequence that the next round searches. At the
-end rules that no longer pay are written out again. `metatok.reference.biggest_saving` is the same, written plainly.
+savings the shorter phrase goes first, which occurs more often, and of those the one that begins first. Then the
+occurrences are replaced and, where phrases may be nested, the phrases themselves become part of the sequence that the
+next round searches. At the end rules that no longer pay are written out, and as long as there are such rules, what
+became free is searched again. `metatok.reference.biggest_saving` is the same, written plainly.
 
 With N symbols and K occurrences a phrase saves (N−1)(K−1) − overhead ids: overhead is 2 where a dictionary stands in
 front (a phrase is written once more, behind its meta-token) and 1 where the first use defines.
@@ -46,6 +47,16 @@ def search_saving(grammar: Grammar, walls: Walls, *, nested: bool, overhead: int
         overhead: 2 or 1, see above.
         rounds: after how many rounds to stop at the latest.
     """
+    while True:
+        found, done = _search_once(grammar, walls, nested, overhead, rounds)
+        grammar = prune(found, overhead)
+        rounds -= done
+        if grammar.rules == found.rules or rounds == 0:
+            return grammar
+
+
+def _search_once(grammar: Grammar, walls: Walls, nested: bool, overhead: int, rounds: int) -> tuple[Grammar, int]:
+    """With all rules that pay when they are found, of which some may not when others are found; and rounds done."""
     symbols, breaks = _lay_out(grammar.body, grammar.phrases, grammar.starts)
     text, names = number_symbols(symbols)
     body = text[: len(grammar.body)]
@@ -55,9 +66,9 @@ def search_saving(grammar: Grammar, walls: Walls, *, nested: bool, overhead: int
         text[len(body) :] *= -1
     text[breaks] = 0
     top = len(names) - 1
-    text, rules = _search(text, top, nested, overhead, rounds)
+    text, rules, done = _search(text, top, nested, overhead, rounds)
     found = _split(text, top, names, grammar.base + grammar.rules, grammar.rules + rules)
-    return prune(Grammar(grammar.base, *found), overhead)
+    return Grammar(grammar.base, *found), done
 
 
 # In the kernels a sequence is a body and the phrases of its rules, a 0 in front of each. Symbols are numbers from 1 up,
@@ -66,16 +77,18 @@ def search_saving(grammar: Grammar, walls: Walls, *, nested: bool, overhead: int
 
 @njit(cache=True, nogil=True)
 def _search(text, top, nested, overhead, rounds):
-    """Round after round; returns the sequence with new rules top + 1, top + 2, … and how many there are."""
+    """Round after round; returns the sequence with new rules top + 1, top + 2, …, how many, and how many rounds."""
     rules = 0
-    for _ in range(rounds):
+    done = 0
+    while done < rounds:
         sa, _, depth, _, lo, hi, first, last = find_repeats(text, top + rules, overhead)
         rule_at, first_at, lengths = _take_biggest(len(text), sa, depth, lo, hi, first, last, overhead)
         if len(lengths) == 0:
             break
         text = _replace(text, rule_at, first_at, lengths, top + rules + 1, nested)
         rules += len(lengths)
-    return text, rules
+        done += 1
+    return text, rules, done
 
 
 @njit(cache=True, nogil=True)
@@ -155,7 +168,7 @@ def _take_biggest(n, sa, depth, lo, hi, first, last, overhead):
     left = n  # tokens not covered
     work = max(LEAST_WORK, WORK_PER_SYMBOL * n)
 
-    phrases = _by_first_place(n, depth, lo, hi, first, last, overhead)
+    phrases = _by_length(depth, lo, hi, first, last, overhead)
     waiting = len(phrases)
     most = np.int64(0)
     widest = 0
@@ -217,20 +230,33 @@ def _at_most(j, depth, lo, hi, first, last, overhead):
 
 
 @njit(cache=True, nogil=True)
-def _by_first_place(n, depth, lo, hi, first, last, overhead):
-    """The phrases that may pay in the order of their first places, of equals the longer one first."""
-    place = np.zeros(n + 1, dtype=np.int32)
+def _by_length(depth, lo, hi, first, last, overhead):
+    """The phrases that may pay in the order of their lengths, of equals in that of their first places."""
+    paying = np.empty(len(depth), dtype=np.int32)
+    count = 0
     for j in range(len(depth)):
         if _at_most(j, depth, lo, hi, first, last, overhead) > 0:
-            place[first[j] + 1] += 1
-    for p in range(n):
-        place[p + 1] += place[p]
-    phrases = np.empty(place[n], dtype=np.int32)
-    for j in range(len(depth)):
-        if _at_most(j, depth, lo, hi, first, last, overhead) > 0:
-            phrases[place[first[j]]] = j
-            place[first[j]] += 1
-    return phrases
+            paying[count] = j
+            count += 1
+    return _in_order_of(depth, _in_order_of(first, paying[:count]))
+
+
+@njit(cache=True, nogil=True)
+def _in_order_of(values, chosen):
+    """`chosen`, indices of values of 0 and more, in the order of these; equals stay as they are."""
+    largest = 0
+    for j in chosen:
+        largest = max(largest, values[j])
+    place = np.zeros(largest + 2, dtype=np.int32)
+    for j in chosen:
+        place[values[j] + 1] += 1
+    for v in range(largest + 1):
+        place[v + 1] += place[v]
+    out = np.empty(len(chosen), dtype=np.int32)
+    for j in chosen:
+        out[place[values[j]]] = j
+        place[values[j]] += 1
+    return out
 
 
 @njit(cache=True, nogil=True)
