@@ -15,6 +15,7 @@ from metatok.pool import MOST_CUTS, PHRASE_LENGTHS, phrase_length
 
 Rules = list[list[int]]
 BREAK = -1  # between body and phrases while searching
+FEW = 128  # one rule in so many
 
 
 def compress(
@@ -67,13 +68,14 @@ def longest(ids: list[int], walls: Collection[int], base: int) -> tuple[list[int
 def biggest_saving(
     ids: list[int], walls: Collection[int], base: int, nested: bool, overhead: int
 ) -> tuple[list[int], Rules]:
-    """Search, write out the rules that no longer pay, and as long as there are any search what became free."""
+    """Search, write out the rules that no longer pay, and unless these are few search what became free."""
     body = list(ids)
     rules: Rules = []
     while True:
         found_body, found = all_rounds(body, rules, walls, base, nested, overhead)
         body, rules = prune(found_body, found, base, overhead, None)
-        if len(rules) == len(found):
+        dropped = len(found) - len(rules)
+        if dropped == 0 or FEW * dropped < len(found):
             return body, rules
 
 

@@ -4,8 +4,8 @@ In rounds. A round finds every repeated phrase of the sequence (`metatok.repeats
 marks its non-overlapping occurrences from left to right, and goes on with what is left until nothing pays; of equal
 savings the shorter phrase goes first, which occurs more often, and of those the one that begins first. Then the
 occurrences are replaced and, where phrases may be nested, the phrases themselves become part of the sequence that the
-next round searches. At the end rules that no longer pay are written out, and as long as there are such rules, what
-became free is searched again. `metatok.reference.biggest_saving` is the same, written plainly.
+next round searches. At the end rules that no longer pay are written out, and what became free is searched again, until
+there are none or next to none. `metatok.reference.biggest_saving` is the same, written plainly.
 
 With N symbols and K occurrences a phrase saves (N−1)(K−1) − overhead ids: overhead is 2 where a dictionary stands in
 front (a phrase is written once more, behind its meta-token) and 1 where the first use defines.
@@ -29,6 +29,7 @@ Int32 = NDArray[np.int32]
 Walls = NDArray[np.bool_]
 
 ALL_ROUNDS = 1 << 30
+FEW = 128  # what became free is searched again unless fewer than one rule in FEW had to be written out
 
 # A round stops when it has looked at occurrences and their tokens this many times per symbol, and the next one starts
 # on the shorter sequence. Natural text needs 2 to 6; without the bound a run such as [0] * n reads n overlapping
@@ -51,7 +52,8 @@ def search_saving(grammar: Grammar, walls: Walls, *, nested: bool, overhead: int
         found, done = _search_once(grammar, walls, nested, overhead, rounds)
         grammar = prune(found, overhead)
         rounds -= done
-        if grammar.rules == found.rules or rounds == 0:
+        dropped = found.rules - grammar.rules
+        if dropped == 0 or FEW * dropped < found.rules or rounds == 0:
             return grammar
 
 
