@@ -36,8 +36,7 @@ MOST_TOKENS = 1 << 52  # up to which lengths are counted exactly
 MAX_LENGTH = 1 << 26  # tokens that decompress makes unless told otherwise: 256 MiB of int32
 INT32_IDS = 1 << 31
 FAST_ROUNDS = 2  # nearly all phrases of tokens, and most phrases of phrases
-TURNS = 2  # of parsing and searching, for `inline` where a quarter of the phrases has no meta-token; more gain little
-TUNED = 1 << 16  # tokens of a sequence up to which that is done: it takes three to five times as long
+TUNED = 1 << 16  # tokens up to which `inline` chooses phrases for a small pool: it takes three to five times as long
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -300,33 +299,46 @@ class Codec:
 
     def _write(self, tokens: Int32, walls: NDArray[np.bool_], rng: np.random.Generator | None) -> Int32:
         """The ids of the best grammar that the method finds, longer than the input or not."""
-        found = self._search(tokens, walls)
-        tight = self.method == "inline" and self.effort == "default" and 4 * self._vocabulary.pool < 3 * found.rules
-        tight = tight and len(tokens) <= TUNED
-        if tight or (self.effort == "max" and self.method != "ltsc"):
-            grammar = refine(
-                found,
-                tokens,
-                walls,
-                turns=TURNS if tight else None,
-                nested=self.method != "flat",
-                overhead=self._overhead,
-                fit=self._fit,
-                cost=lambda g: len(g.body) + len(g.phrases) + (self._overhead - 1) * g.rules,
-            )
+        grammar = self._search(tokens, walls, self._overhead)
+        scarce = self.method == "inline" and 4 * self._vocabulary.pool < 3 * grammar.rules
+        if scarce and self.effort != "fast" and len(tokens) <= TUNED:
+            grammar = self._for_pool(grammar, tokens, walls)
+        if self.effort == "max" and self.method != "ltsc":
+            grammar = self._refine(grammar, tokens, walls, self._overhead, turns=None)
         else:
-            grammar = self._fit(found)
+            grammar = self._fit(grammar)
         if not grammar.rules:
             return tokens
         write = write_inline if self.method == "inline" else write_prefix
         return write(grammar, self._vocabulary, rng)
 
-    def _search(self, tokens: Int32, walls: NDArray[np.bool_]) -> Grammar:
+    def _for_pool(self, grammar: Grammar, tokens: Int32, walls: NDArray[np.bool_]) -> Grammar:
+        """The better of two grammars whose phrases are chosen for a small pool: from `grammar`, and from one of fewer
+        phrases, each of which saves more.
+        """
+        dearer = self._overhead + 1
+        few = self._search(tokens, walls, dearer)
+        ways = ((grammar, self._overhead), (few, dearer))
+        return min((self._refine(start, tokens, walls, price, turns=1) for start, price in ways), key=self._cost)
+
+    def _refine(
+        self, grammar: Grammar, tokens: Int32, walls: NDArray[np.bool_], overhead: int, turns: int | None
+    ) -> Grammar:
+        nested = self.method != "flat"
+        return refine(
+            grammar, tokens, walls, nested=nested, overhead=overhead, fit=self._fit, cost=self._cost, turns=turns
+        )
+
+    def _cost(self, grammar: Grammar) -> int:
+        """How many ids a fitted grammar is written with."""
+        return len(grammar.body) + len(grammar.phrases) + (self._overhead - 1) * grammar.rules
+
+    def _search(self, tokens: Int32, walls: NDArray[np.bool_], overhead: int) -> Grammar:
         if self.method == "ltsc":
             return search_longest(tokens, walls, self.vocab_size)
         raw = Grammar.raw(tokens, self.vocab_size)
         rounds = FAST_ROUNDS if self.effort == "fast" else ALL_ROUNDS
-        return search_saving(raw, walls, nested=self.method != "flat", overhead=self._overhead, rounds=rounds)
+        return search_saving(raw, walls, nested=self.method != "flat", overhead=overhead, rounds=rounds)
 
     def _fit(self, grammar: Grammar) -> Grammar:
         """The grammar without what does not pay or has no meta-token in the pool."""
