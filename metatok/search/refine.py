@@ -1,11 +1,11 @@
 """Looking for a smaller grammar than the greedy one: the search behind `effort="max"`.
 
-Starts from a grammar. Parsing anew and searching again take turns; one turn is what `effort="default"` does for `inline`
-where the pool has too few meta-tokens for the phrases that were found. After that it goes on in steps. A step writes out
-a random part of the rules, searches what became free for phrases that save, parses the sequence anew with all phrases
-(`metatok.search.parse`) and drops what does not pay; the result is kept when it is not longer, and now and then when it
-is one id longer. The steps are drawn from a fixed seed and counted, not timed, so that the same input gives the same
-output everywhere.
+Starts from a grammar. Parsing anew and searching again take turns; one turn is what `effort="default"` does for
+`inline` where the pool has too few meta-tokens for the phrases that were found. After that it goes on in steps. A step
+writes out a random part of the rules, searches what became free for phrases that save, parses the sequence anew with
+all phrases (`metatok.search.parse`) and drops what does not pay; the result is kept when it is not longer, and now and
+then when it is one id longer. The steps are drawn from a fixed seed and counted, not timed, so that the same input
+gives the same output everywhere.
 
 This is large neighbourhood search over the constituents of Carrascosa et al. 2011, whose greedy (IRRMGP) and
 exhaustive (ZZ) choices of phrases try one phrase at a time. docs/LOG.md tells what else was tried.
