@@ -23,6 +23,7 @@ from metatok.ids import as_integer, as_integers, as_ranges
 from metatok.layout import FormatError, Reading, Vocabulary, read, write_inline, write_prefix
 from metatok.pool import fit_inline
 from metatok.search.longest import search_longest
+from metatok.search.parse import Parser
 from metatok.search.refine import refine
 from metatok.search.saving import ALL_ROUNDS, search_saving
 
@@ -36,7 +37,7 @@ MOST_TOKENS = 1 << 52  # up to which lengths are counted exactly
 MAX_LENGTH = 1 << 26  # tokens that decompress makes unless told otherwise: 256 MiB of int32
 INT32_IDS = 1 << 31
 FAST_ROUNDS = 2  # nearly all phrases of tokens, and most phrases of phrases
-TUNED = 1 << 16  # tokens up to which `inline` chooses phrases for a small pool: it takes three to five times as long
+TUNED = 1 << 16  # tokens up to which `inline` chooses phrases for a small pool: it takes about five times as long
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -149,10 +150,10 @@ class Codec:
         vocab_size: how many ids the tokenizer has; the codec's own ids follow it.
         meta_tokens: the size of the pool of meta-tokens; None takes as many as pay.
         method: `ltsc`, `flat`, `nested` or `inline`.
-        effort: `default`; `max` for up to about a second of search, which makes sequences of some thousand tokens 2 %
+        effort: `default`; `max` for about a second of search, which makes sequences of some thousand tokens 2 %
             shorter on average; `fast` for sequences of ten million tokens and more, which stops searching after
             FAST_ROUNDS rounds (see `metatok.search.saving`). `ltsc` is one fixed rule and knows no effort. Where the
-            pool is too small for a quarter of the phrases that `inline` finds, `default` looks for those that suit it,
+            pool has fewer meta-tokens than `inline` finds phrases, `default` and `max` look for phrases that suit it,
             in up to TUNED tokens.
 
     Raises:
@@ -300,11 +301,11 @@ class Codec:
     def _write(self, tokens: Int32, walls: NDArray[np.bool_], rng: np.random.Generator | None) -> Int32:
         """The ids of the best grammar that the method finds, longer than the input or not."""
         grammar = self._search(tokens, walls, self._overhead)
-        scarce = self.method == "inline" and 4 * self._vocabulary.pool < 3 * grammar.rules
+        scarce = self.method == "inline" and 0 < self._vocabulary.pool < grammar.rules
         if scarce and self.effort != "fast" and len(tokens) <= TUNED:
             grammar = self._for_pool(grammar, tokens, walls)
         if self.effort == "max" and self.method != "ltsc":
-            grammar = self._refine(grammar, tokens, walls, self._overhead, turns=None)
+            grammar = self._refine(grammar, Parser(tokens, walls), walls, self._overhead, turns=None)
         else:
             grammar = self._fit(grammar)
         if not grammar.rules:
@@ -318,15 +319,16 @@ class Codec:
         """
         dearer = self._overhead + 1
         few = self._search(tokens, walls, dearer)
+        parser = Parser(tokens, walls)
         ways = ((grammar, self._overhead), (few, dearer))
-        return min((self._refine(start, tokens, walls, price, turns=1) for start, price in ways), key=self._cost)
+        return min((self._refine(start, parser, walls, price, turns=1) for start, price in ways), key=self._cost)
 
     def _refine(
-        self, grammar: Grammar, tokens: Int32, walls: NDArray[np.bool_], overhead: int, turns: int | None
+        self, grammar: Grammar, parser: Parser, walls: NDArray[np.bool_], overhead: int, turns: int | None
     ) -> Grammar:
         nested = self.method != "flat"
         return refine(
-            grammar, tokens, walls, nested=nested, overhead=overhead, fit=self._fit, cost=self._cost, turns=turns
+            grammar, parser, walls, nested=nested, overhead=overhead, fit=self._fit, cost=self._cost, turns=turns
         )
 
     def _cost(self, grammar: Grammar) -> int:

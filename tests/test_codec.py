@@ -18,7 +18,7 @@ import metatok.pool
 from metatok import reference
 from metatok.grammar import Grammar
 from metatok.layout import write_inline
-from metatok.search.saving import search_saving
+from metatok.search import saving
 from tests.strategies import VOCAB, pools, sequences
 
 LTSC_BYTES = 1458
@@ -99,10 +99,26 @@ def test_equals_the_reference(method, ids, pool, data):
 def test_no_phrase_that_pays_is_left(nested, overhead, ids):
     walls = np.zeros(len(ids), dtype=np.bool_)
     raw = Grammar.raw(np.array(ids, dtype=np.int32), VOCAB)
-    found = search_saving(raw, walls, nested=nested, overhead=overhead)
-    again = search_saving(found, walls, nested=nested, overhead=overhead)
+    found = saving.search_saving(raw, walls, nested=nested, overhead=overhead)
+    again = saving.search_saving(found, walls, nested=nested, overhead=overhead)
     assert again.body.tolist() == found.body.tolist()
     assert again.phrases.tolist() == found.phrases.tolist()
+
+
+@pytest.mark.parametrize(("method", "overhead"), [("nested", 2), ("inline", 1)])
+def test_searching_again_ends_when_few_rules_were_written_out(method, overhead, licence, monkeypatch):
+    lengths = []
+    for few in (1, 3, 1 << 30):  # none, a third or more, any
+        monkeypatch.setattr(saving, "FEW", few)
+        monkeypatch.setattr(reference, "FEW", few)
+        ids = licence[:300]
+        fast = metatok.Codec(256, None, method).compress(ids).ids.tolist()
+        assert fast == reference.compress(ids, 256, None, method)
+        whole = Grammar.raw(np.array(licence[:4000], dtype=np.int32), 256)
+        found = saving.search_saving(whole, np.zeros(4000, dtype=np.bool_), nested=True, overhead=overhead)
+        lengths.append(len(found.body) + len(found.phrases))
+    assert lengths[0] > lengths[2]
+    assert lengths[0] >= lengths[1] >= lengths[2]
 
 
 @pytest.mark.parametrize("method", ["flat", "nested", "inline"])

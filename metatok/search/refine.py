@@ -23,8 +23,6 @@ from metatok.grammar import Grammar, prune
 from metatok.search.parse import Parser
 from metatok.search.saving import search_saving
 
-Int32 = NDArray[np.int32]
-
 # Steps for up to 8,192 tokens; beyond they get fewer as each takes longer, so that the time stays below about a second.
 STEPS = 350
 DROPPED_IN_1000 = 400  # rules written out in a step: 25 to 50 % did about equally well, less is worse, see docs/LOG.md
@@ -33,7 +31,7 @@ LONGER_IN_100 = 4  # steps that may keep a result one id longer; falls to none a
 
 def refine(
     grammar: Grammar,
-    ids: Int32,
+    parser: Parser,
     walls: NDArray[np.bool_],
     *,
     nested: bool,
@@ -45,13 +43,14 @@ def refine(
     """A grammar that costs no more than `fit(grammar)`, and usually 1 to 3 % less.
 
     Args:
-        grammar: of `ids`, as `metatok.search.saving.search_saving` gives it.
+        grammar: of a sequence, as `metatok.search.saving.search_saving` gives it.
+        parser: of that sequence.
+        walls: the sequence's.
         nested, overhead: as there.
         fit: makes a grammar one that can be written: drops what does not pay or has no meta-token.
         cost: how many ids a fitted grammar is written with.
         turns: parse anew and search so many times and leave it at that; None: as long as it helps, then random steps.
     """
-    parser = Parser(ids, walls)
 
     def search(start: Grammar) -> Grammar:
         return search_saving(start, walls, nested=nested, overhead=overhead)
@@ -67,7 +66,7 @@ def refine(
         best = improved
 
     rng = np.random.default_rng(0)
-    steps = STEPS * 8192 // max(len(ids), 8192) if turns is None and best.rules else 0
+    steps = STEPS * 8192 // max(len(parser.ids), 8192) if turns is None and best.rules else 0
     current = best
     for step in range(steps):
         dropped = rng.integers(0, 1000, size=current.rules) < DROPPED_IN_1000
