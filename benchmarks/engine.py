@@ -3,7 +3,7 @@
 Prints the tables and writes them to assets/results/engine.json, each part with its date, machine, versions and sizes;
 parts that were not run stay as they are. Needs the extras `tokenizers` and `benchmark`. Texts: `benchmarks/corpora.py`;
 ids: Mistral's Tekken. Times are the least CPU time of some runs in one thread, except for batches. All parts take
-about half an hour, nearly all of it in delta-ltsc; without `peers` it is five minutes.
+a quarter of an hour, half of it in delta-ltsc; without `peers` it is five to ten minutes.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from collections.abc import Collection
 
 from metatok.layout import MARKS
 from metatok.pool import MOST_CUTS, PHRASE_LENGTHS, phrase_length
+from metatok.search.saving import FEW
 
 Rules = list[list[int]]
 BREAK = -1  # between body and phrases while searching
-FEW = 128  # one rule in so many
 
 
 def compress(

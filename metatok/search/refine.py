@@ -46,7 +46,7 @@ def refine(
         grammar: of a sequence, as `metatok.search.saving.search_saving` gives it.
         parser: of that sequence.
         walls: the sequence's.
-        nested, overhead: as there.
+        nested, overhead: as for `search_saving`.
         fit: makes a grammar one that can be written: drops what does not pay or has no meta-token.
         cost: how many ids a fitted grammar is written with.
         turns: parse anew and search so many times and leave it at that; None: as long as it helps, then random steps.
