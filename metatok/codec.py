@@ -180,7 +180,7 @@ class Codec:
             raise ValueError(f"unknown method {self.method!r}; choose one of {', '.join(METHODS)}")
         if self.effort not in EFFORTS:
             raise ValueError(f"unknown effort {self.effort!r}; choose one of {', '.join(EFFORTS)}")
-        if self.first_meta + (self.meta_tokens or 0) > INT32_IDS:
+        if self.first_meta + max(self.meta_tokens or 0, 1) > INT32_IDS:
             raise ValueError(
                 f"vocab_size {self.vocab_size:,} and {self.meta_tokens or 0:,} meta-tokens do not fit into int32 ids"
             )
@@ -300,25 +300,32 @@ class Codec:
 
     def _write(self, tokens: Int32, walls: NDArray[np.bool_], rng: np.random.Generator | None) -> Int32:
         """The ids of the best grammar that the method finds, longer than the input or not."""
-        grammar = self._search(tokens, walls, self._overhead)
-        scarce = self.method == "inline" and 0 < self._vocabulary.pool < grammar.rules
-        if scarce and self.effort != "fast" and len(tokens) <= TUNED:
-            grammar = self._for_pool(grammar, tokens, walls)
-        if self.effort == "max" and self.method != "ltsc":
-            grammar = self._refine(grammar, Parser(tokens, walls), walls, self._overhead, turns=None)
-        else:
-            grammar = self._fit(grammar)
+        if self.vocab_size + len(tokens) <= INT32_IDS:
+            grammar = self._grammar(tokens, walls, self.vocab_size)
+        else:  # more phrases may be found than there are numbers behind the vocabulary
+            names, dense = np.unique(tokens, return_inverse=True)
+            grammar = self._grammar(dense.astype(np.int32), walls, len(names)).renamed(names, self.vocab_size)
         if not grammar.rules:
             return tokens
         write = write_inline if self.method == "inline" else write_prefix
         return write(grammar, self._vocabulary, rng)
+
+    def _grammar(self, tokens: Int32, walls: NDArray[np.bool_], base: int) -> Grammar:
+        """The best grammar that the method finds, fitted to the pool; tokens are below `base`."""
+        grammar = self._search(tokens, walls, base, self._overhead)
+        scarce = self.method == "inline" and 0 < self._vocabulary.pool < grammar.rules
+        if scarce and self.effort != "fast" and len(tokens) <= TUNED:
+            grammar = self._for_pool(grammar, tokens, walls)
+        if self.effort == "max" and self.method != "ltsc":
+            return self._refine(grammar, Parser(tokens, walls), walls, self._overhead, turns=None)
+        return self._fit(grammar)
 
     def _for_pool(self, grammar: Grammar, tokens: Int32, walls: NDArray[np.bool_]) -> Grammar:
         """The better of two grammars whose phrases are chosen for a small pool: from `grammar`, and from one of fewer
         phrases, each of which saves more.
         """
         dearer = self._overhead + 1
-        few = self._search(tokens, walls, dearer)
+        few = self._search(tokens, walls, grammar.base, dearer)
         parser = Parser(tokens, walls)
         ways = ((grammar, self._overhead), (few, dearer))
         return min((self._refine(start, parser, walls, price, turns=1) for start, price in ways), key=self._cost)
@@ -335,10 +342,10 @@ class Codec:
         """How many ids a fitted grammar is written with."""
         return len(grammar.body) + len(grammar.phrases) + (self._overhead - 1) * grammar.rules
 
-    def _search(self, tokens: Int32, walls: NDArray[np.bool_], overhead: int) -> Grammar:
+    def _search(self, tokens: Int32, walls: NDArray[np.bool_], base: int, overhead: int) -> Grammar:
         if self.method == "ltsc":
-            return search_longest(tokens, walls, self.vocab_size)
-        raw = Grammar.raw(tokens, self.vocab_size)
+            return search_longest(tokens, walls, base)
+        raw = Grammar.raw(tokens, base)
         rounds = FAST_ROUNDS if self.effort == "fast" else ALL_ROUNDS
         return search_saving(raw, walls, nested=self.method != "flat", overhead=overhead, rounds=rounds)
 
@@ -346,7 +353,7 @@ class Codec:
         """The grammar without what does not pay or has no meta-token in the pool."""
         if self.method == "inline":
             return fit_inline(grammar, self._vocabulary.pool)
-        return prune(grammar, self._overhead, self.meta_tokens)
+        return prune(grammar, self._overhead, self._vocabulary.pool)
 
     def _read(self, ids: Int32) -> Reading:
         return read(ids, self._vocabulary, inline=self.method == "inline", nested=self.method == "nested")

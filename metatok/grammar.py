@@ -50,6 +50,12 @@ class Grammar:
         """
         return cls(base, *_from_cover(ids, base, rule_at, first_at, lengths))
 
+    def renamed(self, names: Int32, base: int) -> Grammar:
+        """The same with token `names[i]` in the place of token i, of which there are `self.base`, and rules numbered
+        from `base`."""
+        table = np.concatenate((names, np.arange(base, base + self.rules))).astype(np.int32)
+        return Grammar(base, table[self.body], table[self.phrases], self.starts)
+
     @property
     def rules(self) -> int:
         return len(self.starts) - 1

@@ -451,6 +451,8 @@ def test_refused_input(ids, error, sentence):
         ({"vocab_size": 9, "method": "zip"}, ValueError, "unknown method 'zip'; choose one of ltsc, flat"),
         ({"vocab_size": 9, "effort": "huge"}, ValueError, "unknown effort 'huge'; choose one of fast, default, max"),
         ({"vocab_size": 2**31 - 5}, ValueError, "do not fit into int32"),
+        ({"vocab_size": 2**31 - 2, "meta_tokens": 0}, ValueError, "do not fit into int32"),
+        ({"vocab_size": 2**31 - 2, "meta_tokens": None}, ValueError, "do not fit into int32"),
     ],
 )
 def test_refused_codec(arguments, error, sentence):
@@ -466,6 +468,22 @@ def test_large_vocabulary(method):
     c = codec.compress(ids)
     assert len(c) < len(ids)
     assert codec.decompress(c.ids).tolist() == ids
+
+
+@methods
+@pytest.mark.parametrize("meta_tokens", [None, 0, 90])
+@pytest.mark.parametrize("effort", ["default", "max"])
+def test_more_phrases_than_ids_behind_the_vocabulary(method, meta_tokens, effort, licence):
+    """What is written is what a small vocabulary with the same pool makes of it, moved up."""
+    text = np.array(licence[:2000])
+    vocab = 2**31 - 100
+    codec = metatok.Codec(vocab, meta_tokens, method, effort)
+    small = metatok.Codec(256, 98 if meta_tokens is None else meta_tokens, method, effort)
+    moved = vocab - 256
+    c, expected = codec.compress(text + moved), small.compress(text)
+    assert c.ids.tolist() == (expected.ids + moved).tolist()
+    assert codec.decompress(c.ids).tolist() == (text + moved).tolist()
+    assert len(c) < len(text) or meta_tokens == 0
 
 
 # ---- batches and threads
