@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -18,11 +20,11 @@ torch = pytest.importorskip("torch")
 from metatok.codec import METHODS  # noqa: E402
 from metatok.reader import Reader, ReaderError, bundled  # noqa: E402
 from metatok.reader.batch import SelfInformation, _decode, answers, self_information, wrong_when_expanded  # noqa: E402
-from metatok.reader.bpe import ANSWER, BOS, EXPAND, QUESTION  # noqa: E402
+from metatok.reader.bpe import ANSWER, BOS, EOS, EXPAND, QUESTION  # noqa: E402
 from metatok.reader.data import moved  # noqa: E402
 from metatok.reader.export import PHRASE_FILE  # noqa: E402
 from metatok.reader.folders import ASSETS, VARIABLE, folder_of  # noqa: E402
-from metatok.reader.generate import Prompt, whole_characters  # noqa: E402
+from metatok.reader.generate import Answer, Prompt, whole_characters  # noqa: E402
 from metatok.tasks.base import Sample, get, samples  # noqa: E402
 
 FORMS = (None, *METHODS)
@@ -104,9 +106,12 @@ def test_what_is_written_out_is_read_again_with_its_phrases(reader: Reader) -> N
     metas = [i for i in asked if i >= reader.tokenizer.vocab_size]
     assert metas
     once = reader.embed(prompt, asked)[0, -len(asked) + 1 :]
-    brackets = reader.brackets([EXPAND])
-    one_by_one = [reader.embed_next([prompt], [token], [brackets.owner(token)])[0] for token in asked[1:]]
+    brackets = reader.brackets(prompt, [EXPAND])
+    owners = [brackets.write(token) for token in asked[1:]]
+    pairs = zip(asked[1:], owners, strict=True)
+    one_by_one = [reader.embed_next([prompt], [[token]], [[owner]])[0] for token, owner in pairs]
     torch.testing.assert_close(once, torch.cat(one_by_one))
+    torch.testing.assert_close(once[None], reader.embed_next([prompt], [asked[1:]], [owners]))
     own = reader.embedding(torch.tensor(asked[1:]))
     changed = (once != own).any(-1).tolist()
     assert all(change for change, token in zip(changed, asked[1:], strict=True) if token in metas)
@@ -114,7 +119,7 @@ def test_what_is_written_out_is_read_again_with_its_phrases(reader: Reader) -> N
 
     question = reader.question("gamma")
     assert torch.equal(reader.embed(prompt, question)[0, -len(question) :], reader.embedding(torch.tensor(question)))
-    two = reader.embed_next([prompt, reader.prepare("alpha")], [metas[0]] * 2, [-1, metas[0]])
+    two = reader.embed_next([prompt, reader.prepare("alpha")], [[metas[0]]] * 2, [[-1], [metas[0]]])
     assert torch.equal(two[1, 0], reader.embedding(torch.tensor(metas[0])))  # nothing is known of it there
 
 
@@ -266,6 +271,58 @@ def test_expansions_are_checked_as_decoding_would(reader: Reader, monkeypatch: p
         monkeypatch.undo()
 
 
+class Scripted(torch.nn.Module):
+    """A model that says what it is told: for each row of a batch, the ids that follow, whatever is read."""
+
+    def __init__(self, reader: Reader, scripts: Sequence[Sequence[int]], read: Sequence[int]):
+        """`read` is how many ids each row has before the first that it is asked for."""
+        super().__init__()
+        self.config, self.vocabulary = reader.model.config, reader.model.config.vocab_size
+        self.scripts, self.read, self.passes = [list(s) for s in scripts], list(read), 0
+
+    def forward(self, inputs_embeds: Any, past_key_values: Any, attention_mask: Any = None, **_: Any) -> Any:
+        self.passes += 1
+        rows, width, _ = inputs_embeds.shape
+        keys = torch.zeros(rows, 1, width, 1)
+        keys[:, 0, :, 0] = torch.arange(rows)[:, None] if self.passes == 1 else -1
+        known, *_ = [past_key_values.update(keys, keys, i)[0] for i in range(self.config.num_hidden_layers)]
+        logits = torch.zeros(rows, 1, self.vocabulary)
+        for row in range(rows):
+            which = int(known[row, 0, 0, 0])  # the row that it was in the first pass
+            seen = known.shape[2] if attention_mask is None else int(attention_mask[row].sum())
+            logits[row, 0, self.scripts[which][seen - self.read[which]]] = 1.0
+        return SimpleNamespace(logits=logits)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_threads_are_taken_up_without_asking(reader: Reader, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that knows all but the threads: in their places it says the end."""
+    monkeypatch.setattr(type(reader), "writer", property(lambda self: self))
+    texts = ["ab/cd/ef/gh\n" * k + "cd/ef/gh/ij\n" * 3 for k in (5, 2, 9)]
+    prompts = [reader.prepare(text, method) for text in texts]
+    written = [reader.written(prompt) for prompt in prompts]
+    repeated = [reader.repeated(prompt, ids) for prompt, ids in zip(prompts, written, strict=True)]
+    assert all(any(r) for r in repeated)
+    scripts = []
+    for ids, known in zip(written, repeated, strict=True):
+        scripts.append([EOS if k else i for i, k in zip(ids, known, strict=True)] + [EOS])
+    read = [reader.input_tokens(prompt, [EXPAND]) for prompt in prompts]
+    monkeypatch.setattr(reader, "model", Scripted(reader, scripts, read))
+    assert _decode(reader, [(prompt, [EXPAND]) for prompt in prompts], 500) == written
+
+    monkeypatch.setattr(reader, "model", Scripted(reader, scripts[:1], read))
+    answer = reader.expand(prompts[0], method)
+    assert answer.read() == texts[0]
+    assert (answer.statistics.answer_tokens, answer.statistics.finished) == (len(written[0]) + 1, True)
+    assert reader.model.passes == len(written[0]) + 1 - sum(repeated[0])
+    thread = repeated[0].index(True)
+    for room in range(thread - 1, thread + 12):  # the first thread does not fit, or does
+        monkeypatch.setattr(reader, "model", Scripted(reader, scripts[:1], read))
+        answer = Answer(reader, prompts[0], [EXPAND], room, 0.0, expands=True)
+        assert texts[0].startswith(answer.read())
+        assert (answer.statistics.answer_tokens, answer.statistics.finished) == (room, False)
+
+
 def test_self_information_is_of_the_model(reader: Reader, some: list[Sample]) -> None:
     ids = reader.tokenizer.encode(some[0].prompt)[:60].tolist()
     told = self_information(reader, ids)
@@ -339,4 +396,10 @@ def test_the_bundled_writer_writes_small_trees_out() -> None:
         wrong = wrong_when_expanded(reader.writer, [reader.prepare(text, method) for text in texts])
         assert wrong.count(0) >= 8, method
     exact = texts[wrong.index(0)]
-    assert reader.expand(exact, "inline").read() == exact
+    answer = reader.expand(exact, "inline")
+    assert answer.read() == exact
+    prompt = reader.prepare(exact, "inline")
+    written = reader.writer.written(prompt)
+    assert answer.statistics.answer_tokens == len(written) + 1
+    assert any(reader.writer.repeated(prompt, written))
+    assert _decode(reader.writer, [(prompt, [EXPAND])] * 2, len(written) + 1) == [written] * 2

@@ -30,7 +30,7 @@ from metatok.reader.bpe import (
 )
 from metatok.reader.config import Config, DataConfig, from_dict, load_config
 from metatok.reader.data import Example, check_names, cut, make_example, pack, pool_of_batches, renaming, word_ids
-from metatok.reader.written import THREAD, Brackets, read_back, written_out
+from metatok.reader.written import THREAD, Brackets, read_back, roles, written_out
 from metatok.tasks.base import get, samples
 
 TREE = get("tree")
@@ -171,7 +171,11 @@ def test_expand_asks_for_the_prompt_written_out(tokenizer: MetaTokenizer, method
     written = asked[1:-1]
     metas = np.unique(e.ids[e.ids >= VOCAB_SIZE + 2])
     assert set(metas) == {i for i in written if i >= VOCAB_SIZE + 2} == set(e.ids[e.segment == 0]) & set(metas)
-    assert tokenizer.decode(list(read_back(written, VOCAB_SIZE, EXPAND, ANSWER))) == prompt
+    codec = Codec(VOCAB_SIZE, META_TOKENS, method)
+    assert tokenizer.decode(list(read_back(written, VOCAB_SIZE, Brackets(EXPAND, ANSWER, codec)))) == prompt
+    repeated = roles(written, Brackets(EXPAND, ANSWER, codec))[1]
+    assert 0.2 < np.mean(repeated) < 0.6
+    assert (e.weight[e.segment == 1] > 0).tolist() == [False, *(not known for known in repeated), True]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -186,21 +190,25 @@ def test_what_is_written_is_embedded_as_what_is_read(tokenizer: MetaTokenizer, m
     assert all(rows[at][:-1] == read[int(e.ids[at])] for at in metas)
     answer = np.flatnonzero(e.segment == 1)[1:]
     bracket: list[int] = []
-    for at in answer:
-        if e.ids[at] == EXPAND and e.ids[at - 1] in metas_of(e):
+    codec = Codec(VOCAB_SIZE, META_TOKENS, method)
+    repeated = roles(e.ids[answer].tolist(), Brackets(EXPAND, ANSWER, codec))[1]
+    for at, known in zip(answer, repeated, strict=True):
+        if known:
+            continue
+        if e.ids[at] == EXPAND:
             bracket.append(int(e.ids[at - 1]))
-        if bracket and ANSWER not in e.ids[max(at - THREAD - 1, answer[0]) : at]:
+        if bracket:
             assert rows[int(at)][-1] == bracket[-1]
         if e.ids[at] == ANSWER:
             bracket.pop()
     assert not bracket
 
 
-def metas_of(e: Example) -> set[int]:
-    return set(e.ids[e.ids >= VOCAB_SIZE + 2].tolist())
-
-
 OPENING, CLOSING = 8, 9
+
+
+def brackets(method: Method) -> Brackets:
+    return Brackets(OPENING, CLOSING, Codec(10, 64, method))
 
 
 @settings(max_examples=300, deadline=None)
@@ -218,30 +226,29 @@ def test_what_is_written_out_reads_back(
     ids = [i for block in order for i in blocks[block % len(blocks)]]
     compressed = Codec(10, pool, method).compress(ids, seed=seed)
     written = written_out(compressed, OPENING, CLOSING)
-    assert list(read_back(written, 10, OPENING, CLOSING)) == ids
+    assert list(read_back(written, 10, brackets(method))) == ids
     open_places: list[int] = []
-    brackets = Brackets(OPENING, CLOSING)
-    owners = [brackets.owner(symbol) for symbol in written]
+    owners, repeated = roles(written, brackets(method))
     levels: list[list[int]] = [[]]  # what is written in each of the open brackets, after their meta-token
-    thread_ends = 0
     for place, symbol in enumerate(written):
-        if place < thread_ends:
+        if repeated[place]:
             continue
         if symbol == OPENING:
             open_places.append(place)
             levels.append(levels[-1][-1:])
         elif symbol == CLOSING:
-            opened, meta = open_places.pop(), written[place + THREAD + 1]
-            assert written[opened - 1] == meta
-            phrase = tuple(read_back(written[opened + 1 : place], 10, OPENING, CLOSING))
+            opened = open_places.pop()
+            meta = written[opened - 1]
+            phrase = tuple(read_back(written[opened - 1 : place + 1], 10, brackets(method)))
             assert phrase == compressed.phrases[meta]
-            assert owners[opened] == meta
-            assert owners[place : place + THREAD + 1] == [meta] * (THREAD + 1)
-            assert owners[place + THREAD + 1] == (written[open_places[-1] - 1] if open_places else -1)
+            end = place + THREAD + 2
+            assert [*repeated, False][place : end + 1] == [False, *[True] * (THREAD + 1), False]
+            thread = [i for i in written[place + 1 : end] if i != OPENING]
+            assert written[place + 1 : end] == [OPENING] * (THREAD + 1 - len(thread)) + thread
+            assert owners[opened] == meta == thread[-1]
+            assert owners[place : end - 1] == [meta] * (THREAD + 1)
+            assert owners[end - 1] == (written[open_places[-1] - 1] if open_places else -1)
             levels.pop()
-            thread_ends = place + THREAD + 2
-            thread = [i for i in written[place + 1 : thread_ends] if i != OPENING]
-            assert written[place + 1 : thread_ends] == [OPENING] * (THREAD + 1 - len(thread)) + thread
             assert levels[-1][-len(thread) :] == thread
             if len(thread) <= THREAD:  # it begins where the body does, or the phrase that it is in
                 assert thread == levels[-1] or thread[0] >= 10
@@ -262,7 +269,30 @@ def test_no_thread_comes_from_before_the_body_or_the_phrase() -> None:
     compressed = Codec(10, 64, "inline").compress([0, 6, 4, 3, 0, 6, 4, 4, 3, 0, 6, 4, 4, 3])
     assert compressed.ids.tolist() == [13, 0, 6, 4, 3, 19, 13, 4, 3, 19]
     inner = [13, OPENING, 0, 6, 4, CLOSING, *[OPENING] * 3, 19, 13, 4, 3]
-    assert written_out(compressed, OPENING, CLOSING)[:18] == [13, 0, 6, 4, 3, 19, *inner][:18]
+    assert written_out(compressed, OPENING, CLOSING)[:19] == [13, 0, 6, 4, 3, 19, *inner]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_threads_are_read_off_what_is_written(method: Method) -> None:
+    """The prompt of a long text, and one that is wrong: the thread then has what was written."""
+    ids = [int(i) for i in np.random.default_rng(0).integers(0, 3, 400)]
+    compressed = Codec(10, 64, method).compress(ids)
+    written = written_out(compressed, OPENING, CLOSING)
+    reading, threads = brackets(method), 0
+    places = iter(enumerate(written))
+    for place, symbol in places:
+        reading.write(symbol)
+        if thread := list(reading.thread):
+            assert written[place + 1 : place + 1 + len(thread)] == thread
+            threads += 1
+            for follows in thread:
+                reading.write(follows)
+                next(places)
+    assert threads == written.count(CLOSING) > 10
+    reading = brackets("ltsc")
+    for symbol in (1, 7, 12, OPENING, 2, 3, CLOSING):
+        reading.write(symbol)
+    assert reading.thread == [OPENING, OPENING, 1, 7, 12]
 
 
 def test_prompts_without_meta_tokens_are_written_as_they_are() -> None:
@@ -272,10 +302,33 @@ def test_prompts_without_meta_tokens_are_written_as_they_are() -> None:
 
 def test_what_is_written_wrongly_reads_back_to_something() -> None:
     """A model may end in the middle of a thread, or never open what it closes."""
-    assert list(read_back([1, CLOSING, 2, 3], 10, OPENING, CLOSING)) == [1]
-    assert list(read_back([OPENING, 1, 12, OPENING, 2], 10, OPENING, CLOSING)) == [1, 2]
-    brackets = Brackets(OPENING, CLOSING)
-    assert [brackets.owner(symbol) for symbol in (CLOSING, CLOSING, 1, 2, 3, 4, OPENING, CLOSING)] == [-1] * 6 + [4, 4]
+    for method in METHODS:
+        assert list(read_back([1, CLOSING, 2, 3], 10, brackets(method))) == [1, 2, 3]
+        assert list(read_back([OPENING, 1, 12, OPENING, 2], 10, brackets(method))) == [1, 2]
+        assert list(read_back([1, 12, OPENING, 2, CLOSING, 1], 10, brackets(method))) == [1, 2]
+        wrong = [CLOSING, CLOSING, 1, 2, 3, 4, OPENING, CLOSING]
+        assert roles(wrong, brackets(method)) == ([-1] * 6 + [4, 4], [False] * 8)
+        assert roles([OPENING, CLOSING, 5], brackets(method)) == ([-1, -1, -1], [False, False, True])
+    assert list(read_back([1, OPENING, 2, CLOSING, 3], 10, Brackets(OPENING, CLOSING))) == [1, 2, 3]
+
+
+@given(
+    said=st.lists(st.sampled_from([1, 2, OPENING, CLOSING, OPENING, CLOSING, 12, 13, 75]), max_size=60),
+    method=st.sampled_from(METHODS),
+)
+def test_threads_of_what_is_written_wrongly_have_been_written(said: list[int], method: Method) -> None:
+    """Marks in any order: what decoding takes up without asking is always ids that came before, and ends."""
+    reading, written = brackets(method), []
+    for symbol in said:
+        reading.write(symbol)
+        written.append(symbol)
+        thread = list(reading.thread)
+        assert len(thread) == (THREAD + 1 if thread else 0)
+        assert set(thread) <= set(written) - {CLOSING}
+        for follows in thread:
+            reading.write(follows)
+        written += thread
+        assert not reading.thread
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])

@@ -12,7 +12,6 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -31,7 +30,7 @@ from metatok.reader.finetune import (  # noqa: E402
 )
 from metatok.reader.finetune_data import FinetuneConfig, from_dict, make_example  # noqa: E402
 from metatok.reader.marks import FORMAT  # noqa: E402
-from metatok.reader.written import read_back  # noqa: E402
+from metatok.reader.written import Brackets, read_back, roles  # noqa: E402
 from metatok.tasks.base import Sample, get, samples  # noqa: E402
 from metatok.tokenizer import MetaTokenizer  # noqa: E402
 
@@ -184,9 +183,13 @@ def test_examples_are_what_people_will_ask(untied: Path) -> None:
     expand = make_example(tokenizer, marks, sample, random.Random(1), "ltsc", expand_weight=0.5)
     start = expand.ids.tolist().index(marks.expand) + 1
     *written, end_mark = expand.ids[start:].tolist()
-    assert list(read_back(written, tokenizer.vocab_size, marks.expand, marks.answer)) == list(encode(prompt))
+    codec = Codec(tokenizer.vocab_size, 64, "ltsc")
+    brackets = Brackets(marks.expand, marks.answer, codec)
+    assert list(read_back(written, tokenizer.vocab_size, brackets)) == list(encode(prompt))
+    repeated = roles(written, Brackets(marks.expand, marks.answer, codec))[1]
+    assert any(repeated)
     assert end_mark == marks.eos
-    assert np.array_equal(expand.weight, np.where(np.arange(len(expand.ids)) < start, 0, 0.5))
+    assert expand.weight.tolist() == [*[0] * start, *(0.5 * (not known) for known in repeated), 0.5]
     again = make_example(tokenizer, marks, sample, random.Random(2), "inline")
     assert len(again.ids) == len(short.ids)
     assert again.ids.tolist() != short.ids.tolist()  # other meta-tokens

@@ -50,7 +50,8 @@ FORMS = (
     "compress it. <b>/plain</b> is the same prompt without the part of the reader that tells it how each phrase is "
     "made. <b>@ltsc</b> and <b>@inline</b> are lossy: tokens are dropped until the prompt is as short as that one. "
     "<b>written out %</b> is how often the reader, asked to write a compressed prompt out in full, made no "
-    "mistake, and <b>tokens</b> how many in a hundred it gets right after the right ones before.</p>"
+    "mistake, and <b>tokens</b> how many in a hundred of those it is asked for are right after the right ones "
+    "before.</p>"
 )
 """What the rows of an evaluation are, for those who have not read the code."""
 

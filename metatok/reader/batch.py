@@ -45,8 +45,8 @@ def answers(
 @torch.inference_mode()
 def _decode(reader: Reader, inputs: Sequence[tuple[Prompt, Sequence[int]]], max_new_tokens: int) -> list[list[int]]:
     """The tokens that follow each prompt and what is asked, padded on the left into one batch; those that are answered
-    leave it."""
-    prompts, brackets = [prompt for prompt, _ in inputs], [reader.brackets(asked) for _, asked in inputs]
+    leave it. What takes up a thread is taken as it is, whatever the model says (`metatok.reader.written`)."""
+    prompts, brackets = [prompt for prompt, _ in inputs], [reader.brackets(*of) for of in inputs]
     lengths = torch.tensor([reader.input_tokens(*of) for of in inputs], device=reader.device)
     longest = int(lengths.max())
     embedded = torch.cat([F.pad(reader.embed(*of), (0, 0, longest - reader.input_tokens(*of), 0)) for of in inputs])
@@ -63,21 +63,19 @@ def _decode(reader: Reader, inputs: Sequence[tuple[Prompt, Sequence[int]]], max_
             use_cache=True,
             logits_to_keep=1,
         )
-        following = out.logits[:, -1].argmax(-1)
-        going = following != reader.marks.eos
-        for i, token in zip(alive, following.tolist(), strict=True):
-            if token != reader.marks.eos:
-                tokens[i].append(token)
-        alive = [i for i, goes in zip(alive, going.tolist(), strict=True) if goes]
-        if not alive:
+        likeliest = zip(alive, out.logits[:, -1].argmax(-1).tolist(), strict=True)
+        following = [brackets[i].thread[0] if brackets[i].thread else token for i, token in likeliest]
+        going = [row for row, token in enumerate(following) if token != reader.marks.eos]
+        if not going:
             break
-        if len(alive) < len(following):
-            rows = going.nonzero()[:, 0]
+        if len(going) < len(following):
+            rows = torch.tensor(going, device=reader.device)
             cache.batch_select_indices(rows)  # type: ignore[attr-defined]
-            mask, following = mask[rows], following[rows]
-        written = following.tolist()
-        owners = [brackets[i].owner(token) for i, token in zip(alive, written, strict=True)]
-        embedded = reader.embed_next([prompts[i] for i in alive], written, owners)
+            mask, alive, following = mask[rows], [alive[row] for row in going], [following[row] for row in going]
+        for i, token in zip(alive, following, strict=True):
+            tokens[i].append(token)
+        owners = [[brackets[i].write(token)] for i, token in zip(alive, following, strict=True)]
+        embedded = reader.embed_next([prompts[i] for i in alive], [[token] for token in following], owners)
         mask = F.pad(mask, (0, 1), value=1)
     return tokens
 
@@ -89,6 +87,7 @@ def wrong_when_expanded(
     done: Callable[[int], object] = lambda count: None,
 ) -> list[int]:
     """For each prompt, how many ids of it written out, and the end, are not the likeliest after the true ones before.
+    What takes up a thread is not asked for (`metatok.reader.written`), and so not counted.
 
     Greedy decoding writes the prompt out exactly if and only if there are none, so one pass over the written-out prompt
     tells; decoding would take hundreds.
@@ -101,7 +100,9 @@ def wrong_when_expanded(
         for row, i in enumerate(indices):
             start, written = reader.input_tokens(prompts[i]), texts[i]
             likeliest = _logits(reader, hidden[row, start : start + len(written) + 1]).argmax(-1)
-            results[i] = sum(a != b for a, b in zip(likeliest.tolist(), [*written, reader.marks.eos], strict=True))
+            repeated = [*reader.repeated(prompts[i], written), False]
+            ids = zip(likeliest.tolist(), [*written, reader.marks.eos], repeated, strict=True)
+            results[i] = sum(a != b for a, b, known in ids if not known)
         done(len(indices))
     return results
 

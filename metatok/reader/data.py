@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from metatok.codec import METHODS, Codec, Compressed, Method
 from metatok.reader.bpe import ANSWER, BOS, EOS, EXPAND, PAD, QUESTION
 from metatok.reader.config import DataConfig
-from metatok.reader.written import Brackets, written_out
+from metatok.reader.written import Brackets, roles, written_out
 from metatok.tasks.base import Sample, Task
 from metatok.tokenizer import MetaTokenizer
 
@@ -231,21 +231,22 @@ def make_example(
         return values
 
     raw = encode(samples[0].prompt)
-    prompt, phrases, written = raw, NO_PHRASES, raw
+    prompt, phrases, written, brackets = raw, NO_PHRASES, raw, Brackets(-1, -1)
     if form is not None:
         codec = Codec(tokenizer.vocab_size, tokenizer.meta_tokens, form)
         compressed = codec.compress(raw, seed=rng.getrandbits(32))
         prompt, phrases = compressed.ids.tolist(), phrase_rows(compressed, offset=1)
         if expand:
             written = written_out(compressed, EXPAND, ANSWER)
+            brackets = Brackets(EXPAND, ANSWER, codec)
     ids = [BOS, *prompt]
     start = len(ids)
     segment, position, weight = [0] * start, list(range(start)), [0.0] * start
 
     if expand:
-        parts = [([EXPAND], [*written, EOS], [config.expand_weight] * (len(written) + 1))]
-        brackets = Brackets(EXPAND, ANSWER)
-        owners = [brackets.owner(i) for i in written]
+        owners, repeated = roles(written, brackets)
+        weights = [0.0 if known else config.expand_weight for known in (*repeated, False)]
+        parts = [([EXPAND], [*written, EOS], weights)]
         phrases = np.concatenate((phrases, rows_of(related(phrases, ids), written, owners, offset=start + 1)))
     else:
         between = _between_names(tokenizer)

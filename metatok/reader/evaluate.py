@@ -56,9 +56,9 @@ def evaluate(reader: Reader, task: str, n: int, seed: int) -> dict[str, Any]:
     `ci95`, how much less than raw it scores, `gap` with `gap_ci95`; other metrics have their name before these. Then
     `tokens`, mean, and `saving`; `compress_ms`, `prefill_ms`, `total_ms` and `kv_cache_bytes`, means of single answers.
     The methods have `expand_exact` with `expand_ci95`, the share of `expand_n` prompts that are written out without an
-    error, and `expand_tokens`, the share of tokens that are right after the true ones; `expand` says by which weights
-    and when. Shares are from 0 to 1. `by` has the metrics apart by kind, serialization, length of the raw prompt, seen
-    and unseen.
+    error, and `expand_tokens`, the share of the tokens asked for that are right after the true ones; `expand` says by
+    which weights and when. Shares are from 0 to 1. `by` has the metrics apart by kind, serialization, length of the raw
+    prompt, seen and unseen.
 
     Raises:
         ValueError: an unknown task, fewer than 2 prompts, or prompts that this reader cannot take.
@@ -210,15 +210,16 @@ def _expanded(writer: Reader, picked: Sequence[Sample], seed: int) -> dict[str, 
     with tqdm(total=len(picked) * len(METHODS), unit="prompt", disable=None) as bar:
         for method in METHODS:
             bar.set_description(f"expand {method}")
-            prompts = [writer.prepare(sample.prompt, method) for sample in picked]
-            prompts = [p for p in prompts if writer.input_tokens(p, asked) + len(writer.written(p)) <= writer.positions]
-            bar.update(len(picked) - len(prompts))
-            if not prompts:
+            prompts = (writer.prepare(sample.prompt, method) for sample in picked)
+            pairs = [(prompt, writer.written(prompt)) for prompt in prompts]
+            pairs = [(p, text) for p, text in pairs if writer.input_tokens(p, asked) + len(text) <= writer.positions]
+            bar.update(len(picked) - len(pairs))
+            if not pairs:
                 continue
-            wrong = np.array(wrong_when_expanded(writer, prompts, bar.update))
+            wrong = np.array(wrong_when_expanded(writer, [prompt for prompt, _ in pairs], bar.update))
             share, interval = mean_and_interval((wrong == 0).astype(float), seed)
-            right = 1 - wrong.sum() / sum(len(writer.written(prompt)) + 1 for prompt in prompts)
-            results[method] = {"expand_exact": share, "expand_ci95": interval, "expand_n": len(prompts)}
+            right = 1 - wrong.sum() / sum(1 + writer.repeated(*pair).count(False) for pair in pairs)
+            results[method] = {"expand_exact": share, "expand_ci95": interval, "expand_n": len(pairs)}
             results[method] |= {"expand_tokens": round(float(right), 5)}
     return results
 

@@ -21,7 +21,7 @@ from metatok.codec import Codec, Method
 from metatok.reader.config import build
 from metatok.reader.data import NO_PHRASES, Batch, Example, cut, pack
 from metatok.reader.marks import Marks
-from metatok.reader.written import written_out
+from metatok.reader.written import Brackets, roles, written_out
 from metatok.tasks.base import Sample, Task
 from metatok.tokenizer import MetaTokenizer
 
@@ -37,7 +37,7 @@ class FinetuneConfig:
     meta_tokens: int = 256
     compressed_share: float = 0.65  # of the examples; half of them `ltsc`, half `inline`
     expand_share: float = 0.15  # of the examples, all of them compressed
-    expand_weight: float = 0.3  # of the loss on an expanded prompt's tokens; an answer's weigh 1
+    expand_weight: float = 0.3  # of the loss on an expanded prompt's tokens but threads; an answer's weigh 1
     rank: int = 16  # of the adapters; their scale is 2
     adapter_lr: float = 2e-4
     embedding_lr: float = 2e-3
@@ -85,13 +85,16 @@ def make_example(
     """One question about one prompt, raw (`form` None) or compressed with meta-tokens drawn at random.
 
     Args:
-        expand_weight: ask for the whole prompt instead, with this weight on each of its tokens.
+        expand_weight: ask for the whole prompt instead, with this weight on each of its tokens but those that take up a
+            thread, see `metatok.reader.written`.
     """
     prompt = written = tokenizer.encode(sample.prompt).tolist()
+    brackets = Brackets(-1, -1)
     if form is not None:
         codec = Codec(tokenizer.vocab_size, tokenizer.meta_tokens, form)
         compressed = codec.compress(prompt, seed=rng.getrandbits(32))
         prompt, written = compressed.ids.tolist(), written_out(compressed, marks.expand, marks.answer)
+        brackets = Brackets(marks.expand, marks.answer, codec)
     if expand_weight is not None:
         asked, answer = [marks.expand], [*written, marks.eos]
     else:
@@ -100,7 +103,11 @@ def make_example(
     front = [*marks.front, *prompt, *asked]
     n = len(front) + len(answer)
     weight = np.zeros(n, dtype=np.float32)
-    weight[len(front) :] = 1.0 if expand_weight is None else expand_weight
+    if expand_weight is None:
+        weight[len(front) :] = 1.0
+    else:
+        repeated = roles(written, brackets)[1]
+        weight[len(front) :] = [0.0 if known else expand_weight for known in (*repeated, False)]
     return Example(np.array(front + answer), np.zeros(n, dtype=np.int64), np.arange(n), weight, NO_PHRASES)
 
 

@@ -12,7 +12,8 @@ The prompt may be compressed, the question never is. Meta-tokens get embeddings 
 (`metatok.reader.model.PhraseEmbedding`) where the reader's folder has them; `phrases=False` is the paper's plain form.
 
 Decoding is greedy and keeps a KV cache. Several threads may ask one reader: an answer has its cache for itself, and the
-model works for one of them at a time, a token each. `metatok.reader.batch` reads many prompts at once.
+model works for one of them at a time, a token each, and where a prompt is written out what takes up a thread with it.
+`metatok.reader.batch` reads many prompts at once.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from metatok.reader.export import PHRASE_FILE, load_phrases
 from metatok.reader.folders import ADAPTER_FILE, WRITER_FOLDER, ReaderError, answer_room, folder_of
 from metatok.reader.marks import FORMAT, Marks
 from metatok.reader.model import PhraseEmbedding
-from metatok.reader.written import Brackets, read_back, written_out
+from metatok.reader.written import Brackets, read_back, roles, written_out
 from metatok.tokenizer import MetaTokenizer, TokenizerError
 
 Int = NDArray[np.int64]
@@ -87,11 +88,11 @@ class Statistics:
         raw_tokens: tokens of the prompt before compression.
         tokens: of the prompt as the model sees it.
         input_tokens: all that is read before the answer: prompt, question and the marks around them.
-        answer_tokens: written so far, the end of the answer included.
+        answer_tokens: written so far, the end of the answer and what `expand` takes up without asking included.
         prefill_seconds: the forward pass over the input, and the first token with it.
         first_token_seconds: from the question until the first token: tokenizing, compressing, waiting for other
             answers, and the prefill.
-        seconds_per_token: of the forward passes after the first; 0.0 before there is one.
+        seconds_per_token: of those after the first; 0.0 before there is one.
         total_seconds: from the question until the latest token.
         kv_cache_bytes: the keys and values that the model keeps of input and answer.
         finished: whether the answer came to its end; one that fills its room does not.
@@ -125,7 +126,7 @@ class Answer(Iterator[str]):
         self.statistics = Statistics(prompt.raw_tokens, len(prompt.ids), tokens)
         said: Iterable[int] = self._tokens()
         if expands:
-            said = read_back(said, reader.tokenizer.vocab_size, reader.marks.expand, reader.marks.answer)
+            said = read_back(said, reader.tokenizer.vocab_size, reader.brackets(prompt, asked))
         self._pieces = whole_characters(said, reader.tokenizer.fragment)
 
     def __next__(self) -> str:
@@ -144,18 +145,24 @@ class Answer(Iterator[str]):
         return self.text
 
     def _tokens(self) -> Iterator[int]:
-        """The answer's tokens without the end, each with the statistics as they are by then."""
+        """The answer's tokens without the end; the statistics are those of the latest forward pass."""
         reader, read = self._reader, self.statistics
         cache, embedded = reader_cache(reader), reader.embed(self._prompt, self._asked)
-        brackets = reader.brackets(self._asked)
+        brackets = reader.brackets(self._prompt, self._asked)
         prefill = later = first = 0.0
-        for count in range(1, self._room + 1):
+        count = passes = 0
+        while count < self._room:
             token, seconds = reader._step(embedded, cache)
             now = time.perf_counter() - self._began
-            if count == 1:
+            passes += 1
+            if passes == 1:
                 prefill, first = seconds, now
             else:
                 later += seconds
+            owners = [brackets.write(token)]
+            tokens = [token, *brackets.thread][: self._room - count]  # a thread is taken up without asking
+            owners += [brackets.write(i) for i in tokens[1:]]
+            count += len(tokens)
             self.statistics = replace(
                 read,
                 answer_tokens=count,
@@ -168,8 +175,8 @@ class Answer(Iterator[str]):
             )
             if token == reader.marks.eos:
                 return
-            yield token
-            embedded = reader.embed_next([self._prompt], [token], [brackets.owner(token)])
+            yield from tokens
+            embedded = reader.embed_next([self._prompt], [tokens], [owners])
 
 
 def whole_characters(tokens: Iterable[int], fragment: Callable[[list[int]], str]) -> Generator[str]:
@@ -366,6 +373,10 @@ class Reader:
             return prompt.ids.tolist()
         return written_out(prompt.compressed, self.marks.expand, self.marks.answer)
 
+    def repeated(self, prompt: Prompt, written: Sequence[int]) -> list[bool]:
+        """Which ids of a prompt written out take up a thread: they follow from those before, and are not asked for."""
+        return roles(written, self.brackets(prompt, [self.marks.expand]))[1]
+
     def question(self, question: str) -> list[int]:
         """What follows the prompt in the input: the question between its marks.
 
@@ -387,21 +398,26 @@ class Reader:
         front = self.marks.front
         ids = np.concatenate([np.array(part, dtype=np.int64) for part in (front, prompt.ids, asked)])
         embedded: Tensor = self.embedding(torch.from_numpy(ids[None]).to(self.device))
-        brackets = self.brackets(asked[:1])
-        owners = [-1, *(brackets.owner(i) for i in asked[1:])][: len(asked)]
+        brackets = self.brackets(prompt, asked[:1])
+        owners = [-1, *(brackets.write(i) for i in asked[1:])][: len(asked)]
         rows = np.concatenate((prompt.phrases, rows_of(prompt.related, asked, owners, offset=len(prompt.ids))))
         return self._with_phrases(embedded, moved(rows, len(front)))
 
-    def brackets(self, asked: Sequence[int]) -> Brackets:
-        """What tells owners in what is written after `asked`; there are none where a question was asked."""
-        written_out = list(asked) == [self.marks.expand]
-        return Brackets(self.marks.expand, self.marks.answer) if written_out else Brackets(-1, -1)
+    def brackets(self, prompt: Prompt, asked: Sequence[int]) -> Brackets:
+        """What tells owners and threads in what is written after `asked`; there are none where a question was asked."""
+        if list(asked) != [self.marks.expand]:
+            return Brackets(-1, -1)
+        compressed = prompt.compressed
+        codec = None if compressed is None else self.tokenizer.using(method=compressed.method).codec
+        return Brackets(self.marks.expand, self.marks.answer, codec)
 
-    def embed_next(self, prompts: Sequence[Prompt], tokens: Sequence[int], owners: Sequence[int]) -> Tensor:
-        """The input after that of `embed`, a token with its owner (`brackets`) for each prompt: (n, 1, d)."""
-        embedded: Tensor = self.embedding(torch.tensor(tokens, device=self.device)[:, None])
+    def embed_next(
+        self, prompts: Sequence[Prompt], tokens: Sequence[Sequence[int]], owners: Sequence[Sequence[int]]
+    ) -> Tensor:
+        """The input after that of `embed`, k tokens with their owners (`brackets`) for each prompt: (n, k, d)."""
+        embedded: Tensor = self.embedding(torch.tensor(tokens, device=self.device))
         each = enumerate(zip(prompts, tokens, owners, strict=True))
-        rows = [rows_of(prompt.related, [token], [owner], offset=i) for i, (prompt, token, owner) in each]
+        rows = [rows_of(prompt.related, its, own, offset=i * len(its)) for i, (prompt, its, own) in each]
         return self._with_phrases(embedded, np.concatenate(rows))
 
     def _with_phrases(self, embedded: Tensor, rows: Int) -> Tensor:

@@ -5,22 +5,30 @@
 Where the prompt writes a phrase down it is copied as it stands, dictionaries in front left out. Where a meta-token
 stands for it, an opening mark follows, the phrase, a closing mark, and once more the meta-token with the `THREAD` ids
 that stand before it in the prompt, none from before the body or the phrase that it stands in; opening marks fill up. So
-all of them have just been written, and what comes next nearly always follows from the few ids before it, whatever was
-written in between: it is what follows the same ids in the prompt, and a model that looks for them finds it. That is the
-working of the expand task, as a depth is read from a path that is written first. `read_back` leaves it out.
+what comes next nearly always follows from the few ids before it, whatever was written in between: it is what follows
+the same ids in the prompt, and a model that looks for them finds it. That is the working of the expand task, as a depth
+is read from a path that is written first. `read_back` leaves it out.
+
+All ids of a thread have been written before, in an order that the brackets settle, so nobody has to find them: when a
+closing mark was written, `Brackets.thread` says what follows, and decoding takes that as it is. Of the prompt it knows
+the method only; what it repeats is what was written, and where a model wrote an id that is wrong, the thread has it,
+too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from metatok.codec import Compressed
+from metatok.codec import Codec, Compressed
+from metatok.pool import phrase_length
 
 THREAD = 4
 """With two ids before the meta-token, and the brackets that it is in, what follows is not settled in 28 of 100 trees
-(`inline`; `nested` 62, `flat` 87), with three in 6 (6, 68), with four in 0 (0, 42); in `ltsc` in none."""
+(`inline`; `nested` 62, `flat` 87), with three in 6 (6, 68), with four in 0 (0, 42); in `ltsc` in none. `flat`, whose
+paths repeat long stretches, needs eight."""
 
 
 def written_out(compressed: Compressed, opening: int, closing: int) -> list[int]:
@@ -68,53 +76,113 @@ def written_out(compressed: Compressed, opening: int, closing: int) -> list[int]
     return written
 
 
-def read_back(written: Iterable[int], vocab_size: int, opening: int, closing: int) -> Iterator[int]:
-    """The ids of the prompt, from those of it written out, one by one as they come; arguments as for `written_out`.
+def read_back(written: Iterable[int], vocab_size: int, brackets: Brackets) -> Iterator[int]:
+    """The ids of the prompt, from those of it written out, one by one as they come.
 
     Args:
         vocab_size: meta-tokens are ids from here on.
+        brackets: in which nothing is written yet.
 
-    >>> list(read_back([14, 1, 2, 3, 4, 5, 6, 7, 14, 8, 1, 2, 3, 4, 9, 4, 5, 6, 7, 14, 6], 10, 8, 9))
+    >>> from metatok import Codec
+    >>> written = [14, 1, 2, 3, 4, 5, 6, 7, 14, 8, 1, 2, 3, 4, 9, 4, 5, 6, 7, 14, 6]
+    >>> list(read_back(written, 10, Brackets(8, 9, Codec(10, 4, "inline"))))
     [1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 6]
     """
-    left_out = 0
     for symbol in written:
-        if left_out:
-            left_out -= 1
-        elif symbol == closing:
-            left_out = THREAD + 1
-        elif symbol < vocab_size and symbol != opening:
+        repeated = bool(brackets.thread)
+        brackets.write(symbol)
+        if not repeated and symbol < vocab_size and symbol not in (brackets.opening, brackets.closing):
             yield symbol
 
 
+@dataclass
+class _Level:
+    """What is written in one pair of brackets, or in none."""
+
+    owner: int  # the meta-token before the brackets, or what else a model wrote there; -1 in none
+    line: list[int]  # ids as they stand in the prompt: without what is in brackets, and without threads
+    phrases: list[list[int]] = field(default_factory=list)  # being defined here: where each begins, symbols to come
+    pending: bool = False  # the last id is a meta-token, and what follows it tells whether its phrase does
+
+    def complete(self) -> None:
+        """A symbol is complete, its phrase included."""
+        self.pending = False
+        while self.phrases:
+            self.phrases[-1][1] -= 1
+            if self.phrases[-1][1]:
+                break
+            self.phrases.pop()
+
+
 class Brackets:
-    """In which meta-token's brackets each id stands as a prompt is written out, from what is written so far.
+    """In which meta-token's brackets each id stands as a prompt is written out, and what takes up the thread behind
+    them, from what is written so far. Whatever that is: a model may close what it never opened.
 
     Marks belong to the brackets that they open or close, and what takes up the thread to those that were closed before
     it, up to the meta-token that ends it. What stands in no brackets has -1, and so has all of what is no such text.
+
+    Attributes:
+        opening, closing: the marks; -1 where there are no brackets.
+        thread: the ids that have to follow, behind a closing mark; empty elsewhere.
     """
 
-    def __init__(self, opening: int, closing: int):
-        self._opening, self._closing = opening, closing
-        self._open: list[int] = []
-        self._before = self._closed = -1
-        self._thread = 0
+    def __init__(self, opening: int, closing: int, codec: Codec | None = None):
+        """`codec` is the one that compressed the prompt; None where it is raw."""
+        self.opening, self.closing = opening, closing
+        self._codec = codec
+        self._levels = [_Level(-1, [])]
+        self._closed = -1
+        self.thread: list[int] = []
 
-    def owner(self, symbol: int) -> int:
-        """The owner of the next id.
+    def write(self, symbol: int) -> int:
+        """Take note of the next id; its owner.
 
-        >>> brackets = Brackets(8, 9)
-        >>> [brackets.owner(i) for i in [14, 1, 2, 3, 4, 5, 6, 7, 14, 8, 1, 2, 3, 4, 9, 4, 5, 6, 7, 14, 6]]
-        [-1, -1, -1, -1, -1, -1, -1, -1, -1, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, -1, -1]
+        >>> from metatok import Codec
+        >>> brackets = Brackets(8, 9, Codec(10, 4, "inline"))
+        >>> [brackets.write(i) for i in [14, 1, 2, 3, 4, 5, 6, 7, 14, 8, 1, 2, 3, 4]]
+        [-1, -1, -1, -1, -1, -1, -1, -1, -1, 14, 14, 14, 14, 14]
+        >>> brackets.write(9), brackets.thread
+        (14, [4, 5, 6, 7, 14])
+        >>> [brackets.write(i) for i in [4, 5, 6, 7, 14, 6]]
+        [14, 14, 14, 14, -1, -1]
         """
-        if self._thread:
-            self._thread -= 1
+        level = self._levels[-1]
+        if self.thread:
+            self.thread.pop(0)
+            return self._closed if self.thread else level.owner
+        if symbol == self.opening:
+            before = level.line[-1:]
+            self._levels.append(_Level(before[0] if before else -1, before))
+            return self._levels[-1].owner
+        if symbol == self.closing:
+            if len(self._levels) == 1:
+                return -1
+            self._closed = self._levels.pop().owner
+            level = self._levels[-1]
+            start = level.phrases[-1][0] if level.phrases else 0
+            if self._codec is not None:
+                thread = level.line[max(start, len(level.line) - 1 - THREAD) :]
+                self.thread = [self.opening] * (THREAD + 1 - len(thread)) + thread
+            level.complete()
             return self._closed
-        if symbol == self._opening:
-            self._open.append(self._before)
-        owner = self._open[-1] if self._open else -1
-        if symbol == self._closing:
-            self._closed = self._open.pop() if self._open else -1
-            self._thread = THREAD
-        self._before = symbol
-        return owner
+        if self._codec is not None and self._codec.method == "inline" and level.pending:  # its number tells how long
+            level.phrases.append([len(level.line) - 1, phrase_length(level.line[-1] - self._codec.first_meta)])
+        level.line.append(symbol)
+        if self._codec is not None and symbol >= self._codec.first_meta:
+            level.pending = True
+        else:
+            level.complete()
+        return level.owner
+
+
+def roles(written: Iterable[int], brackets: Brackets) -> tuple[list[int], list[bool]]:
+    """For each id of a prompt written out its owner, and whether it takes up a thread and so has not to be found.
+
+    Args:
+        brackets: in which nothing is written yet.
+    """
+    owners, repeated = [], []
+    for symbol in written:
+        repeated.append(bool(brackets.thread))
+        owners.append(brackets.write(symbol))
+    return owners, repeated
