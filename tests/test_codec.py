@@ -242,7 +242,7 @@ def test_a_small_pool_gets_phrases_of_its_own(licence):
     walls = np.zeros(4000, dtype=np.bool_)
     codec = metatok.Codec(256, 64, "inline")
     tokens = np.array(licence[:4000], dtype=np.int32)
-    found = codec._search(tokens, walls, 1)
+    found = codec._search(tokens, walls, codec.vocab_size, codec._overhead)
     cut = write_inline(codec._fit(found), codec._vocabulary, None)
     assert len(codec.compress(tokens)) < 0.98 * len(cut)
 
