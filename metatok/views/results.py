@@ -92,7 +92,7 @@ def accuracy_figure(results: Mapping[str, Any], score: str = "exact_match") -> g
             )
     charts.style(figure)
     figure.update_layout(height=130 + 24 * len(results))
-    figure.update_xaxes(title={"text": _score_label(score), "standoff": 6}, range=[0, 100], dtick=20)
+    figure.update_xaxes(title={"text": _score_label(score), "standoff": 6}, range=[0, 103], dtick=20)
     figure.update_yaxes(
         categoryorder="array", categoryarray=[escape(form) for form in reversed(list(results))], dtick=1
     )
@@ -132,7 +132,8 @@ def tokens_figure(results: Mapping[str, Any], score: str = "exact_match") -> go.
     longest = max(form["tokens"] for form in results.values())
     figure.update_layout(height=130 + 24 * len(results))
     figure.update_xaxes(title={"text": "tokens of the prompt, mean", "standoff": 6}, range=[0, 1.12 * longest])
-    figure.update_yaxes(title={"text": _score_label(score), "standoff": 6}, range=[0, 100], dtick=20)
+    top = 112  # room for the names of those that are nearly always right
+    figure.update_yaxes(title={"text": _score_label(score), "standoff": 6}, range=[0, top], dtick=20)
     _legend(figure, 24 * len(results))
     return figure
 
