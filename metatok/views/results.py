@@ -36,6 +36,9 @@ BASELINES = {
     "truncation": "star",
 }
 
+AROUND = ("bottom right", "top right", "bottom right", "top left")
+"""Where the names of forms stand, one after the other, as neighbours are close."""
+
 PEERS = {
     "bound": (charts.RAW, "line-ns"),
     "inline": (charts.BODY, "square"),
@@ -124,7 +127,7 @@ def tokens_figure(results: Mapping[str, Any], score: str = "exact_match") -> go.
             mode="markers+text" if labelled else "markers",
             marker={"color": color, "symbol": BASELINES.get(name, symbol), "size": 10},
             text=[escape(form) for form in forms] if labelled else None,
-            textposition=[("bottom right", "top right")[i % 2] for i in range(len(forms))],  # neighbours are close
+            textposition=[AROUND[i % len(AROUND)] for i in range(len(forms))],
             customdata=[escape(form) for form in forms],
             hovertemplate="%{customdata}: %{y:.1f} % at %{x:.0f} tokens<extra></extra>",
         )
