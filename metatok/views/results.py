@@ -135,8 +135,8 @@ def tokens_figure(results: Mapping[str, Any], score: str = "exact_match") -> go.
     longest = max(form["tokens"] for form in results.values())
     figure.update_layout(height=130 + 24 * len(results))
     figure.update_xaxes(title={"text": "tokens of the prompt, mean", "standoff": 6}, range=[0, 1.12 * longest])
-    top = 112  # room for the names of those that are nearly always right
-    figure.update_yaxes(title={"text": _score_label(score), "standoff": 6}, range=[0, top], dtick=20)
+    # Above 100 is room for the names of those that are nearly always right.
+    figure.update_yaxes(title={"text": _score_label(score), "standoff": 6}, range=[0, 112], dtick=20)
     _legend(figure, 24 * len(results))
     return figure
 
