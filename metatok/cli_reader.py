@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metatok import terminal
@@ -45,6 +46,12 @@ def add_commands(command: Add) -> None:
         metavar="FILE",
         help="results of these weights, which say task, n and seed: keep the answers and times in it, and measure only "
         "what is written out",
+    )
+    sub.add_argument("--jobs", type=terminal.count, default=1, metavar="N", help="processes that answer (default: 1)")
+    sub.add_argument(
+        "--resume",
+        metavar="FOLDER",
+        help="keep the answers there as they come; the same command takes up where an earlier one was interrupted",
     )
     sub.add_argument("-o", "--output", metavar="OUT", help="write the JSON there as well, over what is there")
 
@@ -95,15 +102,20 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             arguments.usage_error(f"there is no task {task!r}; there are {', '.join(TASKS)}")
         if arguments.answers is not None and (task, n, seed) != (None, None, None):
             arguments.usage_error("--answers has its own --task, --n and --seed: leave them out")
+        if arguments.jobs < 1:
+            arguments.usage_error("--jobs is how many processes answer: 1 or more")
+        if arguments.resume == "":
+            arguments.usage_error("--resume names a folder, and its name is empty")
         from metatok.reader.evaluate import evaluate, expand_again
         from metatok.reader.report import text
 
+        resume = None if arguments.resume is None else Path(arguments.resume)
         if arguments.answers is not None:
             earlier = _earlier(arguments.answers)
-            results = expand_again(_reader(arguments.reader), earlier)
+            results = expand_again(_reader(arguments.reader), earlier, jobs=arguments.jobs, resume=resume)
         else:
             task, n, seed = task or "tree", 1000 if n is None else n, seed or 0
-            results = evaluate(_reader(arguments.reader), task, n, seed)
+            results = evaluate(_reader(arguments.reader), task, n, seed, jobs=arguments.jobs, resume=resume)
             results["command"] = _command(arguments.reader, results)
     encoded = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
     if output is not None:  # before anything is printed: what took an hour is not lost to a pipe that was closed

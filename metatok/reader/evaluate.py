@@ -6,13 +6,13 @@ One question about each of n prompts, the same prompts in every form (`metatok.r
 is one of training's, which draws from other seeds; half of the trees have names that training cannot make, and code is
 of packages that it never saw. Intervals are percentile bootstraps over prompts, those of gaps paired.
 
-Answers are decoded in batches; times are those of single answers, as people get them, on `TIMED` of the prompts, all
-forms of a prompt in turn, so that a busy moment of the machine is not one form's.
+Answers are decoded in batches, by several processes where that is wanted (`metatok.reader.portions`). Times are those
+of single answers, as people get them, on `TIMED` of the prompts, all forms of a prompt in turn, so that a busy moment
+of the machine is not one form's.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 from collections import defaultdict
@@ -32,13 +32,14 @@ from metatok.codec import METHODS
 from metatok.ids import as_integer
 from metatok.lossy import LLMLINGUA2, LLMLingua2, LossyError
 from metatok.reader import report
-from metatok.reader.batch import answers, wrong_when_expanded
 from metatok.reader.folders import ASSETS, WRITER_FOLDER, ReaderError, folder_of
-from metatok.reader.forms import Form, baselines, forms_of
+from metatok.reader.forms import Baseline, baselines, forms_of
 from metatok.reader.generate import Reader
+from metatok.reader.portions import Portions, Row, weights
 from metatok.tasks.base import Sample, Task, get, samples
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 ANSWER_TOKENS = 128  # room for an answer; the longest true ones have about 60
 TIMED = 50
@@ -49,7 +50,9 @@ LONGEST = (128, 256, 384, 512, 768, 1024, 1536, 2048, 4096)  # the bounds of pro
 SIDES: dict[str, bool | None] = {"tree": None}
 
 
-def evaluate(reader: Reader, task: str, n: int, seed: int) -> dict[str, Any]:
+def evaluate(
+    reader: Reader, task: str, n: int, seed: int, *, jobs: int = 1, resume: Path | None = None
+) -> dict[str, Any]:
     """The whole evaluation as plain data that JSON can hold.
 
     `results` has for each form (`metatok.reader.forms`) the mean of each metric, as `exact_match`, its 95 % interval
@@ -60,8 +63,13 @@ def evaluate(reader: Reader, task: str, n: int, seed: int) -> dict[str, Any]:
     which weights and when. Shares are from 0 to 1. `by` has the metrics apart by kind, serialization, length of the raw
     prompt, seen and unseen.
 
+    Args:
+        jobs: how many processes answer, see `Portions`; times are measured by one.
+        resume: a folder that keeps the answers as they come, and whose answers are not asked for again.
+
     Raises:
-        ValueError: an unknown task, fewer than 2 prompts, or prompts that this reader cannot take.
+        ValueError: an unknown task, fewer than 2 prompts or than one job, or prompts that this reader cannot take.
+        OSError: the folder cannot be made or written to.
     """
     if n < 2:
         raise ValueError("An evaluation needs 2 prompts or more, for its intervals.")
@@ -77,30 +85,24 @@ def evaluate(reader: Reader, task: str, n: int, seed: int) -> dict[str, Any]:
         llmlingua2 = None
         notes.append(f"LLMLingua-2 is left out: {error}")
     metatok.warm_up()
-    lossy = baselines(reader, llmlingua2)
     picked, left_out = draw(reader, source, n, seed)
     if left_out:
         notes.append(f"{left_out} longer prompts were drawn and left out: the reader takes {reader.limit:,} tokens.")
 
-    with tqdm(total=n, unit="prompt", desc="compress", disable=None) as bar:
-        forms = []
-        for sample in picked:
-            forms.append(forms_of(reader, sample.prompt, lossy))
-            bar.update()
-    names = list(forms[0])
-    with tqdm(total=n * len(names), unit="answer", disable=None) as bar:
-        scores: dict[str, list[dict[str, float]]] = {}
-        for name in names:
-            bar.set_description(name)
-            asked = [(form[name].prompt, sample.question) for form, sample in zip(forms, picked, strict=True)]
-            texts = answers(reader, asked, ANSWER_TOKENS, bar.update)
-            scores[name] = [source.score(text, sample.answer) for text, sample in zip(texts, picked, strict=True)]
-    expanded = _expanded(writer, picked, seed)
-    times = _times(reader, picked[:TIMED], forms[:TIMED])
+    with Portions(reader, llmlingua2, jobs=jobs, folder=resume) as portions:
+        rows = portions.answers(picked, ANSWER_TOKENS)
+        expanded = _expanded(portions.written_out(picked), seed)
+    names = list(rows[0])
+    tokens = {name: np.array([row[name]["tokens"] for row in rows]) for name in names}
+    scores = {
+        name: [source.score(row[name]["answer"], sample.answer) for row, sample in zip(rows, picked, strict=True)]
+        for name in names
+    }
+    times = _times(reader, picked[:TIMED], baselines(reader, llmlingua2))
 
     metrics = list(scores["raw"][0])
     by_metric = {m: np.array([[s[m] for s in scores[name]] for name in names]) for m in metrics}
-    results = _results(names, forms, by_metric, seed)
+    results = _results(tokens, by_metric, seed)
     for name in names:
         results[name] |= times[name] | expanded.get(name, {})
     return {
@@ -111,7 +113,7 @@ def evaluate(reader: Reader, task: str, n: int, seed: int) -> dict[str, Any]:
         "reader": described(reader),
         "results": results,
         "expand": _expand_measured(writer),
-        "by": _by(picked, forms, names, by_metric),
+        "by": _by(picked, tokens, by_metric),
         "timed": min(n, TIMED),
         "resamples": RESAMPLES,
         "notes": notes,
@@ -122,7 +124,9 @@ def evaluate(reader: Reader, task: str, n: int, seed: int) -> dict[str, Any]:
     }
 
 
-def expand_again(reader: Reader, earlier: Mapping[str, Any]) -> dict[str, Any]:
+def expand_again(
+    reader: Reader, earlier: Mapping[str, Any], *, jobs: int = 1, resume: Path | None = None
+) -> dict[str, Any]:
     """Results of `evaluate` with what prompts are written out as measured anew, answers and times as they were.
 
     Raises:
@@ -130,17 +134,15 @@ def expand_again(reader: Reader, earlier: Mapping[str, Any]) -> dict[str, Any]:
             evaluation's.
     """
     try:
-        source, weights = get(earlier["task"]), earlier["reader"]["weights"]
+        source, digest = get(earlier["task"]), earlier["reader"]["weights"]
         n, seed = (as_integer(key, earlier[key], least) for key, least in (("n", 2), ("seed", 0)))
         forms = {name: dict(form) for name, form in earlier["results"].items()}
         tokens = {method: float(forms[method]["tokens"]) for method in METHODS}
         report.text(earlier)  # has all that the tables show
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, StopIteration):
         raise ValueError("Answers are taken from the JSON of an evaluation, and this is something else.") from None
-    if weights != described(reader)["weights"]:
-        raise ValueError(
-            f"These answers are of weights {weights}, and the reader's are {described(reader)['weights']}."
-        )
+    if digest != weights(reader):
+        raise ValueError(f"These answers are of weights {digest}, and the reader's are {weights(reader)}.")
     metatok.warm_up()
     picked, _ = draw(reader, source, n, seed)
     for method, mean in tokens.items():
@@ -150,7 +152,8 @@ def expand_again(reader: Reader, earlier: Mapping[str, Any]) -> dict[str, Any]:
                 f"These answers are about other prompts than are drawn here: by {method} they have {mean:,.2f} tokens "
                 f"on average, and those here {here:,.2f}. Measure all of it anew, without --answers."
             )
-    expanded = _expanded(reader.writer, picked, seed)
+    with Portions(reader, None, jobs=jobs, folder=resume) as portions:
+        expanded = _expanded(portions.written_out(picked), seed)
     for name, form in forms.items():
         kept = {key: value for key, value in form.items() if not key.startswith("expand_")}
         forms[name] = kept | expanded.get(name, {})
@@ -203,24 +206,18 @@ def draw(reader: Reader, task: Task, n: int, seed: int) -> tuple[list[Sample], i
     raise ValueError(f"The task {task.name} has only {len(picked)} prompts, fewer than {n}.")
 
 
-def _expanded(writer: Reader, picked: Sequence[Sample], seed: int) -> dict[str, dict[str, Any]]:
+def _expanded(rows: Sequence[Row], seed: int) -> dict[str, dict[str, Any]]:
     """For each method what `evaluate` says about writing out, of the prompts that have room for it."""
     results: dict[str, dict[str, Any]] = {}
-    asked = [writer.marks.expand, writer.marks.eos]
-    with tqdm(total=len(picked) * len(METHODS), unit="prompt", disable=None) as bar:
-        for method in METHODS:
-            bar.set_description(f"expand {method}")
-            prompts = (writer.prepare(sample.prompt, method) for sample in picked)
-            pairs = [(prompt, writer.written(prompt)) for prompt in prompts]
-            pairs = [(p, text) for p, text in pairs if writer.input_tokens(p, asked) + len(text) <= writer.positions]
-            bar.update(len(picked) - len(pairs))
-            if not pairs:
-                continue
-            wrong = np.array(wrong_when_expanded(writer, [prompt for prompt, _ in pairs], bar.update))
-            share, interval = mean_and_interval((wrong == 0).astype(float), seed)
-            right = 1 - wrong.sum() / sum(1 + writer.repeated(*pair).count(False) for pair in pairs)
-            results[method] = {"expand_exact": share, "expand_ci95": interval, "expand_n": len(pairs)}
-            results[method] |= {"expand_tokens": round(float(right), 5)}
+    for method in METHODS:
+        fits = [row[method] for row in rows if row[method]]
+        if not fits:
+            continue
+        wrong = np.array([of["wrong"] for of in fits])
+        share, interval = mean_and_interval((wrong == 0).astype(float), seed)
+        right = 1 - wrong.sum() / sum(of["asked"] for of in fits)
+        results[method] = {"expand_exact": share, "expand_ci95": interval, "expand_n": len(fits)}
+        results[method] |= {"expand_tokens": round(float(right), 5)}
     return results
 
 
@@ -232,15 +229,13 @@ def _today() -> str:
     return datetime.now(UTC).date().isoformat()
 
 
-def _times(
-    reader: Reader, picked: Sequence[Sample], forms: Sequence[Mapping[str, Form]]
-) -> dict[str, dict[str, float]]:
+def _times(reader: Reader, picked: Sequence[Sample], lossy: dict[str, Baseline]) -> dict[str, dict[str, float]]:
     """Mean milliseconds of single answers: making the form, the prefill, and all together; bytes of the KV cache."""
-    reader.ask(forms[0]["raw"].prompt, picked[0].question).read()  # the first one pays for what is loaded late
+    reader.ask(picked[0].prompt, picked[0].question).read()  # the first one pays for what is loaded late
     measured: dict[str, list[tuple[float, ...]]] = defaultdict(list)  # seconds, and bytes of the cache
     with tqdm(total=len(picked), unit="prompt", desc="time", disable=None) as bar:
-        for sample, of in zip(picked, forms, strict=True):
-            for name, form in of.items():
+        for sample in picked:
+            for name, form in forms_of(reader, sample.prompt, lossy).items():
                 answer = reader.ask(form.prompt, sample.question, max_new_tokens=ANSWER_TOKENS)
                 answer.read()
                 s = answer.statistics
@@ -257,10 +252,9 @@ def _times(
     return results
 
 
-def _results(
-    names: Sequence[str], forms: Sequence[Mapping[str, Form]], by_metric: Mapping[str, Floats], seed: int
-) -> dict[str, dict[str, Any]]:
+def _results(tokens: Mapping[str, Ints], by_metric: Mapping[str, Floats], seed: int) -> dict[str, dict[str, Any]]:
     """Scores, intervals, gaps and tokens of each form; exact match is called plainly, other metrics by their name."""
+    names = list(tokens)
     results: dict[str, dict[str, Any]] = {name: {} for name in names}
     for metric, scores in by_metric.items():
         prefix = "" if metric == "exact_match" else f"{metric}_"
@@ -270,24 +264,21 @@ def _results(
             if name != "raw":
                 gap = round(float(scores[0].mean() - scores[i].mean()), 5)
                 results[name] |= {f"{prefix}gap": gap, f"{prefix}gap_ci95": _interval(means[0] - means[i])}
-    raw = np.mean([len(form["raw"].prompt.ids) for form in forms])
+    raw = tokens["raw"].mean()
     for name in names:
-        tokens = np.mean([len(form[name].prompt.ids) for form in forms])
-        results[name] |= {"tokens": round(float(tokens), 2), "saving": round(float(1 - tokens / raw), 5)}
+        mean = tokens[name].mean()
+        results[name] |= {"tokens": round(float(mean), 2), "saving": round(float(1 - mean / raw), 5)}
     return results
 
 
 def _by(
-    picked: Sequence[Sample],
-    forms: Sequence[Mapping[str, Form]],
-    names: Sequence[str],
-    by_metric: Mapping[str, Floats],
+    picked: Sequence[Sample], tokens: Mapping[str, Ints], by_metric: Mapping[str, Floats]
 ) -> dict[str, dict[str, Any]]:
     """Scores of each form apart by kind of question, serialization, length of the raw prompt, seen and unseen."""
     aspects: dict[str, Callable[[int], str]] = {
         "kind": lambda i: picked[i].kind,
         "serialization": lambda i: picked[i].serialization,
-        "prompt_tokens": lambda i: length_range(len(forms[i]["raw"].prompt.ids)),
+        "prompt_tokens": lambda i: length_range(int(tokens["raw"][i])),
         "seen": lambda i: "seen" if picked[i].seen else "unseen",
     }
     result: dict[str, dict[str, Any]] = {}
@@ -298,7 +289,7 @@ def _by(
         result[aspect] = {
             value: {"n": len(members)}
             | {
-                metric: {name: round(float(scores[k, members].mean()), 5) for k, name in enumerate(names)}
+                metric: {name: round(float(scores[k, members].mean()), 5) for k, name in enumerate(tokens)}
                 for metric, scores in by_metric.items()
             }
             for value, members in sorted(groups.items(), key=lambda item: (len(item[0].partition("–")[0]), item[0]))
@@ -331,9 +322,6 @@ def _machine(reader: Reader) -> str:
 
 def described(reader: Reader) -> dict[str, Any]:
     """Which reader this is: its `name`, how many `parameters` it has, and `weights`, a digest of their files."""
-    digest = hashlib.sha256()
-    for path in sorted(reader.folder.glob("*.safetensors")):
-        digest.update(path.read_bytes())
     folder = reader.folder.resolve()
     if folder.is_relative_to(ASSETS.resolve()):
         name = folder.relative_to(ASSETS.resolve().parents[1]).as_posix()
@@ -343,5 +331,5 @@ def described(reader: Reader) -> dict[str, Any]:
     return {
         "name": name,
         "parameters": int(reader.model.num_parameters()),
-        "weights": digest.hexdigest()[:16],  # SHA-256
+        "weights": weights(reader),
     }

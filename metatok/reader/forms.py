@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +65,12 @@ def baselines(
     if llmlingua2 is not None:
         made["llmlingua2"] = lambda text, ids, length: llmlingua2(text, length, reader.tokenizer.encode)
     return made
+
+
+def form_names(reader: Reader, lossy_names: Iterable[str]) -> list[str]:
+    """The names of `forms_of` with these baselines, in its order."""
+    plain = [f"{name}/plain" for name in LENGTHS if reader.phrases is not None]
+    return ["raw", *METHODS, *plain, *(f"{name}@{at}" for name in lossy_names for at in LENGTHS)]
 
 
 def forms_of(reader: Reader, text: str, lossy_by_name: dict[str, Baseline]) -> dict[str, Form]:

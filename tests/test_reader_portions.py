@@ -1,0 +1,234 @@
+"""An evaluation in portions: by several processes, kept in a folder, interrupted, and taken up again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from metatok.reader import Reader, ReaderError, portions  # noqa: E402
+from metatok.reader.evaluate import draw, evaluate, expand_again  # noqa: E402
+from metatok.reader.forms import baselines, form_names, forms_of  # noqa: E402
+from metatok.reader.portions import Portions, answered, weights, written_out  # noqa: E402
+from metatok.tasks.base import Sample, get  # noqa: E402
+
+ROOT = Path(__file__).parents[1]
+N = 5
+ROOM = 12
+
+
+@pytest.fixture(scope="module")
+def reader(tiny_reader: Path) -> Reader:
+    return Reader.from_pretrained(tiny_reader)
+
+
+@pytest.fixture(scope="module")
+def picked(reader: Reader) -> list[Sample]:
+    return draw(reader, get("tree"), N, seed=4)[0]
+
+
+@pytest.fixture(scope="module")
+def expected(reader: Reader, picked: list[Sample]) -> list[portions.Row]:
+    return answered(reader, None, picked, ROOM, lambda count: None)
+
+
+@pytest.fixture(autouse=True)
+def small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(portions, "PORTION", 2)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many prompts each call asks about."""
+    calls: list[int] = []
+
+    def counted(reader: Reader, llmlingua2: Any, picked: Any, *rest: Any) -> list[portions.Row]:
+        calls.append(len(picked))
+        return answered(reader, llmlingua2, picked, *rest)
+
+    monkeypatch.setattr(portions, "answered", counted)
+    return calls
+
+
+def test_names_are_those_of_the_forms(reader: Reader, picked: list[Sample], expected: list[portions.Row]) -> None:
+    lossy = baselines(reader, None)
+    assert form_names(reader, lossy) == list(forms_of(reader, picked[0].prompt, lossy)) == list(expected[0])
+
+
+def test_several_processes_answer_as_one_does(
+    reader: Reader, picked: list[Sample], expected: list[portions.Row], asked: list[int], tmp_path: Path
+) -> None:
+    with Portions(reader, None, jobs=2, folder=tmp_path / "new" / "folder") as of:
+        assert of.answers(picked, ROOM) == expected
+        assert of.written_out(picked) == written_out(reader, picked, lambda count: None)
+    assert asked == []  # not by this one
+    assert len(list((tmp_path / "new" / "folder").iterdir())) == 6
+
+
+def test_what_was_answered_is_not_asked_again(
+    reader: Reader, picked: list[Sample], expected: list[portions.Row], asked: list[int], tmp_path: Path
+) -> None:
+    with Portions(reader, None, folder=tmp_path) as of:
+        assert of.answers(picked[:2], ROOM) == expected[:2]
+        assert of.answers(picked, ROOM) == expected
+        assert asked == [2, 2, 1]
+        assert of.answers(picked, ROOM) == expected
+        assert asked == [2, 2, 1]
+        of.answers(picked[:2], ROOM + 1)
+        of.answers(picked[1:2], ROOM)  # other prompts
+        assert asked == [2, 2, 1, 2, 1]
+    kept = json.loads(next(iter(tmp_path.glob("answers-*.json"))).read_text())
+    assert {prompt["question"] for prompt in kept["prompts"]} <= {sample.question for sample in picked}
+
+
+def test_an_interrupted_evaluation_goes_on(
+    reader: Reader, picked: list[Sample], expected: list[portions.Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(reader: Reader, llmlingua2: Any, picked: Any, *rest: Any) -> list[portions.Row]:
+        if list(tmp_path.iterdir()):
+            raise KeyboardInterrupt
+        return answered(reader, llmlingua2, picked, *rest)
+
+    with monkeypatch.context() as patch, Portions(reader, None, folder=tmp_path) as of:
+        patch.setattr(portions, "answered", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            of.answers(picked, ROOM)
+    first = next(iter(tmp_path.iterdir()))
+    stamp = first.stat().st_mtime_ns
+    with Portions(reader, None, folder=tmp_path) as of:
+        assert of.answers(picked, ROOM) == expected
+    assert first.stat().st_mtime_ns == stamp
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("torn", ["", "{", "[]", "3", '{"prompts": 3}', '{"prompts": [{}, {}]}', '{"prompts": []}'])
+def test_a_torn_file_is_asked_anew(
+    reader: Reader, picked: list[Sample], expected: list[portions.Row], tmp_path: Path, torn: str
+) -> None:
+    with Portions(reader, None, folder=tmp_path) as of:
+        of.answers(picked[:2], ROOM)
+        file = next(iter(tmp_path.iterdir()))
+        whole = file.read_bytes()
+        file.write_text(torn)
+        assert of.answers(picked[:2], ROOM) == expected[:2]
+    assert file.read_bytes() == whole
+
+
+def test_other_weights_find_nothing(reader: Reader, picked: list[Sample], asked: list[int], tmp_path: Path) -> None:
+    other = Reader.from_pretrained(shutil.copytree(reader.folder, tmp_path / "other"))
+    assert weights(other) == weights(reader)
+    for of in (reader, other):
+        with Portions(of, None, folder=tmp_path / "kept") as there:
+            there.answers(picked[:2], ROOM)
+    assert asked == [2]
+    (other.folder / "zero.safetensors").write_bytes(b"0")
+    with Portions(other, None, folder=tmp_path / "kept") as there:
+        there.answers(picked[:2], ROOM)
+    assert asked == [2, 2]
+
+
+def test_an_evaluation_that_goes_on_says_the_same(reader: Reader, tmp_path: Path, asked: list[int]) -> None:
+    def measured(found: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: {key: value for key, value in form.items() if not key.endswith("_ms")}
+            for name, form in found["results"].items()
+        }
+
+    whole = evaluate(reader, "tree", N, seed=4)
+    kept = evaluate(reader, "tree", N, seed=4, resume=tmp_path)
+    assert sum(asked) == 2 * N
+    again = evaluate(reader, "tree", N, seed=4, resume=tmp_path)
+    assert sum(asked) == 2 * N
+    assert measured(whole) == measured(kept) == measured(again)
+    assert whole["by"] == again["by"]
+    assert measured(expand_again(reader, whole, jobs=2)) == measured(whole)
+
+
+def test_a_process_that_was_ended_is_a_sentence(reader: Reader, picked: list[Sample]) -> None:
+    with Portions(reader, None, jobs=2) as of:
+        of._started()
+        for process in of._processes:
+            process.kill()
+        with pytest.raises(ReaderError, match=r"ended by the system, .* take fewer --jobs"):
+            of.answers(picked, ROOM)
+    assert not any(process.is_alive() for process in of._processes)
+
+
+def test_less_than_one_job(reader: Reader) -> None:
+    with pytest.raises(ValueError, match="one job or more"):
+        Portions(reader, None, jobs=0)
+
+
+# ---- On the command line
+
+
+def command(*arguments: Any) -> list[str]:
+    return [sys.executable, "-m", "metatok", "evaluate", *map(str, arguments)]
+
+
+@pytest.fixture
+def environment(tiny_reader: Path) -> dict[str, str]:
+    return os.environ | {"METATOK_READER": str(tiny_reader), "HF_HUB_OFFLINE": "1"}
+
+
+def test_the_command_refuses(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for words, said, code in (
+        (["--jobs", 0], "1 or more", 2),
+        (["--jobs", "two"], "not a whole number", 2),
+        (["--resume", ""], "its name is empty", 2),
+        (["--resume", tmp_path / "file"], f"{tmp_path / 'file'}: File exists", 1),
+        (["--resume", tmp_path / "file" / "folder"], "Not a directory", 1),
+    ):
+        done = subprocess.run(command("--n", 2, *words), capture_output=True, timeout=600, env=environment, cwd=ROOT)
+        assert (done.returncode, done.stdout) == (code, b""), words
+        assert said in done.stderr.decode()
+        assert b"Traceback" not in done.stderr
+
+
+@pytest.fixture
+def long_evaluation(environment: dict[str, str], tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    words = command("--n", 2000, "--jobs", 2, "--resume", tmp_path / "kept")
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=ROOT, start_new_session=True
+    ) as running:
+        yield running
+        running.kill()
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
+def test_interrupted_in_a_terminal(long_evaluation: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """Ctrl-C goes to all processes of the group: one exit code, no traceback, and what was answered is there."""
+    began = time.monotonic()
+    while not list(tmp_path.glob("kept/answers-*.json")):
+        assert long_evaluation.poll() is None, long_evaluation.communicate()
+        assert time.monotonic() - began < 300
+        time.sleep(0.1)
+    os.killpg(long_evaluation.pid, signal.SIGINT)
+    out, err = long_evaluation.communicate(timeout=60)
+    assert (long_evaluation.returncode, out, err) == (130, b"", b"")
+    began = time.monotonic()
+    while _is_there(long_evaluation.pid):
+        assert time.monotonic() - began < 30, "a process of the group is left"
+        time.sleep(0.1)
+    assert len(json.loads(next(tmp_path.glob("kept/answers-*.json")).read_text())["prompts"]) == 32
+
+
+def _is_there(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
