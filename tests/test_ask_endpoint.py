@@ -229,6 +229,28 @@ def test_right_and_wrong_are_said_where_they_are_known() -> None:
     assert "later" not in numbers_html(numbers, None), "there was no later token"
 
 
+def test_an_answer_without_a_word_is_said_to_be_one(reader: Reader) -> None:
+    def ends_at_once(module: Any, arguments: Any, out: Any) -> None:
+        out.logits[..., reader.marks.eos] = 1e9
+
+    *_, shown = stream(TEXT, QUESTION, "inline", "truncation", EXAMPLE)
+    assert all((asking.SILENT in numbers) == (not answer.strip()) for answer, numbers in in_pairs(shown[3:]))
+    hook = reader.model.register_forward_hook(ends_at_once)
+    try:
+        *_, shown = stream(TEXT, QUESTION, "inline", "truncation", EXAMPLE)
+    finally:
+        hook.remove()
+    for answer, numbers in in_pairs(shown[3:]):
+        assert answer == ""
+        assert asking.SILENT in numbers
+        assert "✗ wrong" in numbers
+
+
+def in_pairs(cells: list[Any]) -> list[tuple[Any, Any]]:
+    """Pairs of an answer's box and what stands below it."""
+    return list(zip(cells[::2], cells[1::2], strict=True))
+
+
 @pytest.mark.parametrize("compressed", ["yes", "no"])
 @pytest.mark.parametrize("lossy", ["yes", "no"])
 def test_agreement_is_said_of_each(compressed: str, lossy: str) -> None:

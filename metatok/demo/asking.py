@@ -52,6 +52,7 @@ READING = ("selective_context", "llmlingua")
 MAX_CHARACTERS = 500_000  # the bundled reader takes 3,840 tokens; this is what is compressed for it at most
 LOADING = "The reader is being loaded, once; this takes some seconds …"
 PRUNING = "Tokens are being dropped …"
+SILENT = "The reader ended its answer at once and said nothing."
 SHOW_SECONDS = 0.15  # between two looks at growing answers; the browser lags behind if it gets every token
 
 SIDES = ("raw", "compressed", "lossy")
@@ -171,7 +172,9 @@ class Side:
         if not self.answer.statistics.answer_tokens:
             return ["", ""]
         numbers = _numbers(self.answer, self.pruned.seconds if self.pruned else None)
-        shown = numbers_html(numbers, None if known is None else known(self.answer.text))
+        silent = self.answer.statistics.finished and not self.answer.text.strip()
+        shown = notice_html(SILENT if silent else "")
+        shown += numbers_html(numbers, None if known is None else known(self.answer.text))
         return [self.answer.text, shown + (left_html(self.pruned.left) if self.pruned else "")]
 
 
