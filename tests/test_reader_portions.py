@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ torch = pytest.importorskip("torch")
 from metatok.reader import Reader, ReaderError, portions  # noqa: E402
 from metatok.reader.evaluate import draw, evaluate, expand_again  # noqa: E402
 from metatok.reader.forms import baselines, form_names, forms_of  # noqa: E402
-from metatok.reader.portions import Portions, answered, weights, written_out  # noqa: E402
+from metatok.reader.portions import Portions, answered, digest, make_folder, written_out  # noqa: E402
 from metatok.tasks.base import Sample, get  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
@@ -70,25 +71,31 @@ def test_names_are_those_of_the_forms(reader: Reader, picked: list[Sample], expe
 def test_several_processes_answer_as_one_does(
     reader: Reader, picked: list[Sample], expected: list[portions.Row], asked: list[int], tmp_path: Path
 ) -> None:
-    with Portions(reader, None, jobs=2, folder=tmp_path / "new" / "folder") as of:
-        assert of.answers(picked, ROOM) == expected
-        assert of.written_out(picked) == written_out(reader, picked, lambda count: None)
+    before = set(multiprocessing.active_children())
+    with Portions(reader, None, picked, jobs=2, folder=tmp_path) as of:
+        assert of.answers(ROOM) == expected
+        assert of.written_out() == written_out(reader, picked, lambda count: None)
+        assert len(of._processes) == 2
+    assert set(multiprocessing.active_children()) == before
     assert asked == []  # not by this one
-    assert len(list((tmp_path / "new" / "folder").iterdir())) == 6
+    assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_what_was_answered_is_not_asked_again(
     reader: Reader, picked: list[Sample], expected: list[portions.Row], asked: list[int], tmp_path: Path
 ) -> None:
-    with Portions(reader, None, folder=tmp_path) as of:
-        assert of.answers(picked[:2], ROOM) == expected[:2]
-        assert of.answers(picked, ROOM) == expected
-        assert asked == [2, 2, 1]
-        assert of.answers(picked, ROOM) == expected
-        assert asked == [2, 2, 1]
-        of.answers(picked[:2], ROOM + 1)
-        of.answers(picked[1:2], ROOM)  # other prompts
-        assert asked == [2, 2, 1, 2, 1]
+    def of(some: list[Sample], room: int = ROOM) -> list[portions.Row]:
+        with Portions(reader, None, some, folder=tmp_path) as there:
+            return there.answers(room)
+
+    assert of(picked[:2]) == expected[:2]
+    assert of(picked) == expected
+    assert asked == [2, 2, 1]
+    assert of(picked) == expected
+    assert asked == [2, 2, 1]
+    of(picked[:2], ROOM + 1)
+    of(picked[1:2])  # other prompts
+    assert asked == [2, 2, 1, 2, 1]
     kept = json.loads(next(iter(tmp_path.glob("answers-*.json"))).read_text())
     assert {prompt["question"] for prompt in kept["prompts"]} <= {sample.question for sample in picked}
 
@@ -101,14 +108,14 @@ def test_an_interrupted_evaluation_goes_on(
             raise KeyboardInterrupt
         return answered(reader, llmlingua2, picked, *rest)
 
-    with monkeypatch.context() as patch, Portions(reader, None, folder=tmp_path) as of:
+    with monkeypatch.context() as patch, Portions(reader, None, picked, folder=tmp_path) as of:
         patch.setattr(portions, "answered", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            of.answers(picked, ROOM)
+            of.answers(ROOM)
     first = next(iter(tmp_path.iterdir()))
     stamp = first.stat().st_mtime_ns
-    with Portions(reader, None, folder=tmp_path) as of:
-        assert of.answers(picked, ROOM) == expected
+    with Portions(reader, None, picked, folder=tmp_path) as of:
+        assert of.answers(ROOM) == expected
     assert first.stat().st_mtime_ns == stamp
     assert len(list(tmp_path.iterdir())) == 3
 
@@ -117,26 +124,35 @@ def test_an_interrupted_evaluation_goes_on(
 def test_a_torn_file_is_asked_anew(
     reader: Reader, picked: list[Sample], expected: list[portions.Row], tmp_path: Path, torn: str
 ) -> None:
-    with Portions(reader, None, folder=tmp_path) as of:
-        of.answers(picked[:2], ROOM)
+    with Portions(reader, None, picked[:2], folder=tmp_path) as of:
+        of.answers(ROOM)
         file = next(iter(tmp_path.iterdir()))
         whole = file.read_bytes()
         file.write_text(torn)
-        assert of.answers(picked[:2], ROOM) == expected[:2]
+        assert of.answers(ROOM) == expected[:2]
     assert file.read_bytes() == whole
 
 
-def test_other_weights_find_nothing(reader: Reader, picked: list[Sample], asked: list[int], tmp_path: Path) -> None:
-    other = Reader.from_pretrained(shutil.copytree(reader.folder, tmp_path / "other"))
-    assert weights(other) == weights(reader)
-    for of in (reader, other):
-        with Portions(of, None, folder=tmp_path / "kept") as there:
-            there.answers(picked[:2], ROOM)
-    assert asked == [2]
-    (other.folder / "zero.safetensors").write_bytes(b"0")
-    with Portions(other, None, folder=tmp_path / "kept") as there:
-        there.answers(picked[:2], ROOM)
-    assert asked == [2, 2]
+def test_other_weights_find_nothing(tiny_reader: Path, picked: list[Sample], asked: list[int], tmp_path: Path) -> None:
+    def answer(reader: Reader) -> list[int]:
+        with Portions(reader, None, picked[:2], folder=tmp_path / "kept") as of:
+            of.answers(ROOM)
+        return asked
+
+    make_folder(tmp_path / "kept")
+    reader = Reader.from_pretrained(tiny_reader)
+    assert answer(reader) == [2]
+    assert answer(Reader.from_pretrained(shutil.copytree(tiny_reader, tmp_path / "other"))) == [2]
+    seen = {digest(reader)}
+    for change in (
+        lambda: reader.model.get_input_embeddings().weight[5].add_(1e-3),
+        lambda: reader.phrases is not None and next(iter(reader.phrases.parameters())).flatten()[:1].add_(1e-3),
+        lambda: reader.model.config.update({"rope_theta": 17.0}),
+    ):
+        change()
+        seen.add(digest(reader))
+    assert len(seen) == 4
+    assert answer(reader) == [2, 2]
 
 
 def test_an_evaluation_that_goes_on_says_the_same(reader: Reader, tmp_path: Path, asked: list[int]) -> None:
@@ -156,19 +172,32 @@ def test_an_evaluation_that_goes_on_says_the_same(reader: Reader, tmp_path: Path
     assert measured(expand_again(reader, whole, jobs=2)) == measured(whole)
 
 
-def test_a_process_that_was_ended_is_a_sentence(reader: Reader, picked: list[Sample]) -> None:
-    with Portions(reader, None, jobs=2) as of:
-        of._started()
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_process_that_was_ended_is_a_sentence(
+    reader: Reader, picked: list[Sample], tmp_path: Path, kept: bool
+) -> None:
+    with Portions(reader, None, picked, jobs=2, folder=tmp_path if kept else None) as of:
+        of.written_out()
         for process in of._processes:
             process.kill()
-        with pytest.raises(ReaderError, match=r"ended by the system, .* take fewer --jobs"):
-            of.answers(picked, ROOM)
+        with pytest.raises(ReaderError, match=r"processes ended before .* take fewer --jobs") as error:
+            of.answers(ROOM)
+    assert ("the same command goes on" in str(error.value)) == kept
     assert not any(process.is_alive() for process in of._processes)
 
 
-def test_less_than_one_job(reader: Reader) -> None:
+def test_what_a_process_cannot_load_is_a_sentence(tiny_reader: Path, picked: list[Sample], tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_reader, tmp_path / "reader")
+    reader = Reader.from_pretrained(folder)
+    (folder / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(ReaderError, match="cannot be loaded"), Portions(reader, None, picked, jobs=2) as of:
+        of.answers(ROOM)
+    assert not any(process.is_alive() for process in of._processes)
+
+
+def test_less_than_one_job(reader: Reader, picked: list[Sample]) -> None:
     with pytest.raises(ValueError, match="one job or more"):
-        Portions(reader, None, jobs=0)
+        Portions(reader, None, picked, jobs=0)
 
 
 # ---- On the command line
@@ -191,11 +220,26 @@ def test_the_command_refuses(environment: dict[str, str], tmp_path: Path) -> Non
         (["--resume", ""], "its name is empty", 2),
         (["--resume", tmp_path / "file"], f"{tmp_path / 'file'}: File exists", 1),
         (["--resume", tmp_path / "file" / "folder"], "Not a directory", 1),
+        (["--jobs", 10**12, "--n", 1], "2 prompts or more", 1),
     ):
         done = subprocess.run(command("--n", 2, *words), capture_output=True, timeout=600, env=environment, cwd=ROOT)
         assert (done.returncode, done.stdout) == (code, b""), words
         assert said in done.stderr.decode()
         assert b"Traceback" not in done.stderr
+
+
+def test_the_command_ends(environment: dict[str, str], tmp_path: Path) -> None:
+    """With more processes than there is work for; then all of it from what was kept."""
+    words = command("--n", 26, "--jobs", 10**12, "--resume", tmp_path / "new" / "kept", "--json")
+    found = []
+    for _ in range(2):
+        done = subprocess.run(words, capture_output=True, timeout=600, env=environment, cwd=ROOT)
+        assert (done.returncode, done.stderr) == (0, b"")
+        forms = json.loads(done.stdout)["results"]
+        found.append([{k: v for k, v in form.items() if not k.endswith("_ms")} for form in forms.values()])
+        names = sorted(path.name.partition("-")[0] for path in (tmp_path / "new" / "kept").iterdir())
+        assert names == ["answers", "answers", "written", "written"]
+    assert found[0] == found[1]
 
 
 @pytest.fixture
@@ -205,25 +249,42 @@ def long_evaluation(environment: dict[str, str], tmp_path: Path) -> Iterator[sub
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=ROOT, start_new_session=True
     ) as running:
         yield running
-        running.kill()
+        if _is_there(running.pid):
+            os.killpg(running.pid, signal.SIGKILL)
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
 def test_interrupted_in_a_terminal(long_evaluation: subprocess.Popen[bytes], tmp_path: Path) -> None:
     """Ctrl-C goes to all processes of the group: one exit code, no traceback, and what was answered is there."""
-    began = time.monotonic()
-    while not list(tmp_path.glob("kept/answers-*.json")):
-        assert long_evaluation.poll() is None, long_evaluation.communicate()
-        assert time.monotonic() - began < 300
-        time.sleep(0.1)
+    _wait_for_answers(long_evaluation, tmp_path)
     os.killpg(long_evaluation.pid, signal.SIGINT)
     out, err = long_evaluation.communicate(timeout=60)
     assert (long_evaluation.returncode, out, err) == (130, b"", b"")
+    _wait_for_end(long_evaluation.pid)
+    assert len(json.loads(next(tmp_path.glob("kept/answers-*.json")).read_text())["prompts"]) == 25
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
+def test_processes_end_with_the_one_that_started_them(long_evaluation: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    _wait_for_answers(long_evaluation, tmp_path)
+    long_evaluation.kill()
+    long_evaluation.wait(timeout=60)
+    _wait_for_end(long_evaluation.pid)
+
+
+def _wait_for_answers(running: subprocess.Popen[bytes], folder: Path) -> None:
     began = time.monotonic()
-    while _is_there(long_evaluation.pid):
+    while not list(folder.glob("kept/answers-*.json")):
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() - began < 300
+        time.sleep(0.1)
+
+
+def _wait_for_end(group: int) -> None:
+    began = time.monotonic()
+    while _is_there(group):
         assert time.monotonic() - began < 30, "a process of the group is left"
         time.sleep(0.1)
-    assert len(json.loads(next(tmp_path.glob("kept/answers-*.json")).read_text())["prompts"]) == 32
 
 
 def _is_there(group: int) -> bool:

@@ -13,6 +13,7 @@ of the machine is not one form's.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from collections import defaultdict
@@ -35,7 +36,7 @@ from metatok.reader import report
 from metatok.reader.folders import ASSETS, WRITER_FOLDER, ReaderError, folder_of
 from metatok.reader.forms import Baseline, baselines, forms_of
 from metatok.reader.generate import Reader
-from metatok.reader.portions import Portions, Row, weights
+from metatok.reader.portions import Portions, Row, make_folder
 from metatok.tasks.base import Sample, Task, get, samples
 
 Floats = NDArray[np.float64]
@@ -64,7 +65,8 @@ def evaluate(
     prompt, seen and unseen.
 
     Args:
-        jobs: how many processes answer, see `Portions`; times are measured by one.
+        jobs: how many processes answer, see `Portions`; times are measured by one. A program that asks for several has
+            its own work below `if __name__ == "__main__":`, as they begin by importing it.
         resume: a folder that keeps the answers as they come, and whose answers are not asked for again.
 
     Raises:
@@ -74,6 +76,8 @@ def evaluate(
     if n < 2:
         raise ValueError("An evaluation needs 2 prompts or more, for its intervals.")
     source = get(task)
+    if resume is not None:
+        make_folder(resume)
     writer = reader.writer  # one that cannot be loaded is noticed now, and not after an hour
     notes = []
     try:
@@ -89,9 +93,9 @@ def evaluate(
     if left_out:
         notes.append(f"{left_out} longer prompts were drawn and left out: the reader takes {reader.limit:,} tokens.")
 
-    with Portions(reader, llmlingua2, jobs=jobs, folder=resume) as portions:
-        rows = portions.answers(picked, ANSWER_TOKENS)
-        expanded = _expanded(portions.written_out(picked), seed)
+    with Portions(reader, llmlingua2, picked, jobs=jobs, folder=resume) as portions:
+        rows = portions.answers(ANSWER_TOKENS)
+        expanded = _expanded(portions.written_out(), seed)
     names = list(rows[0])
     tokens = {name: np.array([row[name]["tokens"] for row in rows]) for name in names}
     scores = {
@@ -129,31 +133,38 @@ def expand_again(
 ) -> dict[str, Any]:
     """Results of `evaluate` with what prompts are written out as measured anew, answers and times as they were.
 
+    Args:
+        jobs, resume: as of `evaluate`.
+
     Raises:
         ValueError: the answers are another reader's, or about other prompts than are drawn here, or `earlier` is no
             evaluation's.
+        OSError: the folder cannot be made or written to.
     """
     try:
-        source, digest = get(earlier["task"]), earlier["reader"]["weights"]
+        source, weights = get(earlier["task"]), earlier["reader"]["weights"]
         n, seed = (as_integer(key, earlier[key], least) for key, least in (("n", 2), ("seed", 0)))
         forms = {name: dict(form) for name, form in earlier["results"].items()}
         tokens = {method: float(forms[method]["tokens"]) for method in METHODS}
         report.text(earlier)  # has all that the tables show
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, StopIteration):
         raise ValueError("Answers are taken from the JSON of an evaluation, and this is something else.") from None
-    if digest != weights(reader):
-        raise ValueError(f"These answers are of weights {digest}, and the reader's are {weights(reader)}.")
+    here = described(reader)["weights"]
+    if weights != here:
+        raise ValueError(f"These answers are of weights {weights}, and the reader's are {here}.")
+    if resume is not None:
+        make_folder(resume)
     metatok.warm_up()
     picked, _ = draw(reader, source, n, seed)
     for method, mean in tokens.items():
-        here = np.mean([len(reader.prepare(sample.prompt, method).ids) for sample in picked])
-        if abs(here - mean) > 0.01:
+        drawn = np.mean([len(reader.prepare(sample.prompt, method).ids) for sample in picked])
+        if abs(drawn - mean) > 0.01:
             raise ValueError(
                 f"These answers are about other prompts than are drawn here: by {method} they have {mean:,.2f} tokens "
-                f"on average, and those here {here:,.2f}. Measure all of it anew, without --answers."
+                f"on average, and those here {drawn:,.2f}. Measure all of it anew, without --answers."
             )
-    with Portions(reader, None, jobs=jobs, folder=resume) as portions:
-        expanded = _expanded(portions.written_out(picked), seed)
+    with Portions(reader, None, picked, jobs=jobs, folder=resume) as portions:
+        expanded = _expanded(portions.written_out(), seed)
     for name, form in forms.items():
         kept = {key: value for key, value in form.items() if not key.startswith("expand_")}
         forms[name] = kept | expanded.get(name, {})
@@ -231,7 +242,8 @@ def _today() -> str:
 
 def _times(reader: Reader, picked: Sequence[Sample], lossy: dict[str, Baseline]) -> dict[str, dict[str, float]]:
     """Mean milliseconds of single answers: making the form, the prefill, and all together; bytes of the KV cache."""
-    reader.ask(picked[0].prompt, picked[0].question).read()  # the first one pays for what is loaded late
+    forms_of(reader, picked[0].prompt, lossy)  # the first ones pay for what is loaded late
+    reader.ask(picked[0].prompt, picked[0].question).read()
     measured: dict[str, list[tuple[float, ...]]] = defaultdict(list)  # seconds, and bytes of the cache
     with tqdm(total=len(picked), unit="prompt", desc="time", disable=None) as bar:
         for sample in picked:
@@ -328,8 +340,11 @@ def described(reader: Reader) -> dict[str, Any]:
     else:
         name = Path(reader.name).name
         name = f"{folder.parent.name}/{name}" if name == WRITER_FOLDER else name
+    digest = hashlib.sha256()
+    for path in sorted(reader.folder.glob("*.safetensors")):
+        digest.update(path.read_bytes())
     return {
         "name": name,
         "parameters": int(reader.model.num_parameters()),
-        "weights": weights(reader),
+        "weights": digest.hexdigest()[:16],  # SHA-256
     }

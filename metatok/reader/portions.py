@@ -1,21 +1,25 @@
 """What an evaluation asks of the reader, a portion of the prompts after the other: by several processes, and kept.
 
-A portion's answers depend on nothing but its prompts, the weights and the forms, and are kept under a name that is made
-of these (`Portions`). So an evaluation that takes hours can be interrupted and goes on where it was, and one with other
-weights or another search finds nothing of the earlier one, and leaves it as it is.
+A portion is kept under a name that is made of its prompts, their compressed sequences, the weights and the forms. So an
+evaluation that takes hours can be interrupted and goes on where it was, and one with other weights or another search
+finds nothing of the earlier one, and leaves it as it is.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cached_property
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +40,10 @@ Row = dict[str, dict[str, Any]]
 """What there is to one prompt: by form, or by method."""
 Done = Callable[[int], object]
 
-PORTION = 32  # prompts; `metatok.reader.batch` reads as many at once
-FILES = 1  # the version of the files' form
+PORTION = 25  # prompts; nearly as many as `metatok.reader.batch` reads at once
+# The version of what is kept. Raised where the same prompts and weights would give others: another form of the files,
+# other lossy prompts (`metatok.lossy`, `metatok.reader.forms`), another way of decoding (`metatok.reader.batch`).
+KEPT = 1
 
 
 def answered(
@@ -78,115 +84,160 @@ def written_out(writer: Reader, picked: Sequence[Sample], done: Done) -> list[Ro
 
 
 class Portions:
-    """The answers about prompts, made by this process or by several, each with its reader; a context, at whose end the
-    processes are gone, whatever they were at.
+    """The answers about prompts, made by this process or by several; a context, at whose end the processes are gone,
+    whatever they were at.
 
     Args:
-        reader: with more than one process, each loads it from its folder.
-        jobs: how many processes; 1: this one.
-        folder: where portions are kept, made if it is not there, and looked for first; None: nowhere.
+        reader: each process but this one loads it from its folder.
+        picked: the prompts and questions.
+        jobs: how many processes, no more than there are portions; 1: this one.
+        folder: where portions are kept and looked for first, see `make_folder`; None: nowhere.
 
     Raises:
         ValueError: less than one job.
-        OSError: the folder cannot be made.
     """
 
     def __init__(
-        self, reader: Reader, llmlingua2: LLMLingua2 | None, *, jobs: int = 1, folder: Path | None = None
+        self,
+        reader: Reader,
+        llmlingua2: LLMLingua2 | None,
+        picked: Sequence[Sample],
+        *,
+        jobs: int = 1,
+        folder: Path | None = None,
     ) -> None:
         if jobs < 1:
             raise ValueError("An evaluation needs one job or more.")
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-        self._reader, self._llmlingua2, self._jobs, self._folder = reader, llmlingua2, jobs, folder
+        self._reader, self._llmlingua2, self._folder = reader, llmlingua2, folder
+        self._portions = [picked[start : start + PORTION] for start in range(0, len(picked), PORTION)]
+        self._jobs = min(jobs, len(self._portions))
         self._pool: ProcessPoolExecutor | None = None
+        self._processes: set[BaseProcess] = set()
 
     def __enter__(self) -> Portions:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if self._pool is None:
             return
-        processes = list(self._processes)
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
+        self._pool.shutdown(wait=kind is None, cancel_futures=True)
+        for process in self._processes:
             process.terminate()
-        for process in processes:
+        for process in self._processes:
             process.join()
 
-    def answers(self, picked: Sequence[Sample], room: int) -> list[Row]:
-        """`answered` of all of them, in their order."""
+    def answers(self, room: int) -> list[Row]:
+        """`answered` of all prompts, in their order."""
         names = form_names(self._reader, baselines(self._reader, self._llmlingua2))
-        return self._rows("answers", picked, weights(self._reader), names, room)
+        judge = "" if self._llmlingua2 is None else str(folder_of(LLMLINGUA2))
+        return self._rows("answers", names, room, [digest(self._reader), judge])
 
-    def written_out(self, picked: Sequence[Sample]) -> list[Row]:
-        """`written_out` of all of them, in their order, by the reader's writer."""
-        return self._rows("written", picked, weights(self._reader.writer), list(METHODS), 0)
+    def written_out(self) -> list[Row]:
+        """`written_out` of all prompts, in their order, by the reader's writer."""
+        return self._rows("written", METHODS, 0, [digest(self._reader.writer)])
 
-    def _rows(self, what: str, picked: Sequence[Sample], digest: str, names: Sequence[str], room: int) -> list[Row]:
-        portions = [picked[start : start + PORTION] for start in range(0, len(picked), PORTION)]
-        files = [self._file(what, portion, digest, names, room) for portion in portions]
+    def _rows(self, what: str, names: Sequence[str], room: int, by: Sequence[str]) -> list[Row]:
+        portions = self._portions
+        key = [what, list(names), room, *by]
+        files = [self._file(number, key) for number in range(len(portions))]
         rows = [_kept(file, names, len(portion)) for file, portion in zip(files, portions, strict=True)]
-        missing = [i for i, found in enumerate(rows) if found is None]
-        with tqdm(total=len(picked) * len(names), unit="answer", desc=what, disable=None) as bar:
-            bar.update(len(names) * sum(len(portions[i]) for i in range(len(portions)) if i not in missing))
-            for i, found in self._made(what, {i: portions[i] for i in missing}, room, len(names), bar.update):
-                rows[i] = found
-                _keep(files[i], what, portions[i], found)
+        missing = [number for number, found in enumerate(rows) if found is None]
+        answered_before = sum(len(found) for found in rows if found is not None)
+        total = sum(map(len, portions)) * len(names)
+        with tqdm(total=total, initial=answered_before * len(names), unit="answer", desc=what, disable=None) as bar:
+            for number, found in self._made(what, missing, room, len(names), bar.update):
+                rows[number] = found
+                _keep(files[number], what, portions[number], found)
         return [row for found in rows if found is not None for row in found]
 
     def _made(
-        self, what: str, portions: dict[int, Sequence[Sample]], room: int, names: int, done: Done
+        self, what: str, numbers: Sequence[int], room: int, names: int, done: Done
     ) -> Iterator[tuple[int, list[Row]]]:
-        """The portions with their number, as they are finished."""
-        if min(self._jobs, len(portions)) <= 1 and self._pool is None:
-            for i, portion in portions.items():
-                yield i, _ask(self._reader, self._llmlingua2, what, portion, room, done)
+        """The portions of these numbers, as they are finished."""
+        if self._jobs == 1:
+            for number in numbers:
+                yield number, _ask(self._reader, self._llmlingua2, what, self._portions[number], room, done)
             return
-        pool = self._started()
         try:
-            futures = {pool.submit(_ask_in_process, what, portion, room): i for i, portion in portions.items()}
+            with self._started() as pool:
+                futures = {pool.submit(_ask_in_process, what, number, room): number for number in numbers}
             for future in as_completed(futures):
-                i = futures[future]
-                done(len(portions[i]) * names)
-                yield i, future.result()
+                number = futures[future]
+                yield number, future.result()
+                done(len(self._portions[number]) * names)
         except BrokenProcessPool:
+            kept = " What was answered is kept, and the same command goes on from there." if self._folder else ""
             raise ReaderError(
-                f"One of {self._jobs} processes of the evaluation was ended by the system, most likely for memory: "
-                "take fewer --jobs. What --resume has kept is taken up again."
+                f"One of the evaluation's {self._jobs} processes ended before its work was done. Where memory is "
+                f"short, take fewer --jobs.{kept}"
             ) from None
 
-    def _started(self) -> ProcessPoolExecutor:
+    @contextmanager
+    def _started(self) -> Iterator[ProcessPoolExecutor]:
+        """The pool, whose processes begin as work is submitted. A Ctrl-C in a terminal, which goes to all processes, is
+        for this one only."""
         if self._pool is None:
-            before = set(multiprocessing.active_children())
-            threads = max(1, torch.get_num_threads() // self._jobs)
             self._pool = ProcessPoolExecutor(
                 self._jobs,
                 multiprocessing.get_context("spawn"),
                 initializer=_start,
-                initargs=(str(self._reader.folder), self._llmlingua2 is not None, threads),
+                initargs=(
+                    str(self._reader.folder),
+                    self._llmlingua2 is not None,
+                    self._portions,
+                    max(1, torch.get_num_threads() // self._jobs),
+                ),
             )
-            with _without_interrupts():  # nor will the processes have any: this one ends them
-                self._pool.submit(int)
-            self._processes = set(multiprocessing.active_children()) - before
-        return self._pool
+        before = set(multiprocessing.active_children())
+        try:
+            with _without_interrupts():
+                yield self._pool
+        finally:
+            self._processes |= set(multiprocessing.active_children()) - before
 
-    def _file(self, what: str, portion: Sequence[Sample], digest: str, names: Sequence[str], room: int) -> Path | None:
-        """Where a portion is kept: its name tells all that its answers depend on."""
+    def _file(self, number: int, key: Sequence[object]) -> Path | None:
+        """Where a portion is kept."""
         if self._folder is None:
             return None
-        sequences = [self._reader.prepare(s.prompt, m).ids.tolist() for s in portion for m in METHODS]
-        said = [[s.prompt, s.question, s.answer] for s in portion]
-        of = json.dumps([FILES, what, digest, list(names), room, said, sequences])
-        return self._folder / f"{what}-{hashlib.sha256(of.encode()).hexdigest()[:16]}.json"
+        asked = [[s.prompt, s.question, s.answer] for s in self._portions[number]]
+        of = json.dumps([KEPT, metatok.__version__, *key, asked, self._sequences[number]])
+        return self._folder / f"{key[0]}-{hashlib.sha256(of.encode()).hexdigest()[:16]}.json"
+
+    @cached_property
+    def _sequences(self) -> list[list[list[list[int]]]]:
+        """By portion, prompt and method: what it is compressed to, and what that is written out as."""
+        writer = self._reader.writer
+        found: list[list[list[list[int]]]] = []
+        with tqdm(total=sum(map(len, self._portions)), unit="prompt", desc="compress", disable=None) as bar:
+            for portion in self._portions:
+                found.append([])
+                for sample in portion:
+                    prompts = [writer.prepare(sample.prompt, method) for method in METHODS]
+                    found[-1].append([ids for p in prompts for ids in (p.ids.tolist(), writer.written(p))])
+                    bar.update()
+        return found
 
 
-def weights(reader: Reader) -> str:
-    """A digest of the files of a reader's weights, the beginning of their SHA-256."""
-    digest = hashlib.sha256()
-    for path in sorted(reader.folder.glob("*.safetensors")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+def make_folder(folder: Path) -> None:
+    """Make a folder for portions, if it is not there.
+
+    Raises:
+        OSError: it cannot be made or written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+
+def digest(reader: Reader) -> str:
+    """What tells a reader from any other: the SHA-256 of its configuration and weights, as they are in memory."""
+    sha = hashlib.sha256(reader.model.config.to_json_string().encode())
+    modules = [reader.model, *([] if reader.phrases is None else [reader.phrases])]
+    for module in modules:
+        for name, tensor in module.state_dict().items():
+            sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            sha.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return sha.hexdigest()
 
 
 def _kept(file: Path | None, names: Sequence[str], n: int) -> list[Row] | None:
@@ -203,9 +254,8 @@ def _kept(file: Path | None, names: Sequence[str], n: int) -> list[Row] | None:
 
 def _keep(file: Path | None, what: str, portion: Sequence[Sample], rows: Sequence[Row]) -> None:
     if file is not None:
-        prompts = [
-            {"question": s.question, "truth": s.answer, "said": row} for s, row in zip(portion, rows, strict=True)
-        ]
+        pairs = zip(portion, rows, strict=True)
+        prompts = [{"question": s.question, "truth": s.answer, "said": row} for s, row in pairs]
         text = json.dumps({"what": what, "prompts": prompts}, ensure_ascii=False, indent=1)
         write_file(file, text.encode(), force=True)
 
@@ -220,22 +270,47 @@ def _ask(
 
 # ---- In a process of its own
 
-_mine: list[tuple[Reader, LLMLingua2 | None]] = []
+
+class _Mine:
+    """What one of the processes has; the reader is loaded when it is first needed, so that what goes wrong with that
+    goes to whoever waits for the answers."""
+
+    def __init__(self, folder: str, with_llmlingua2: bool, portions: Sequence[Sequence[Sample]]):
+        self._folder, self._with_llmlingua2, self.portions = folder, with_llmlingua2, portions
+
+    @cached_property
+    def loaded(self) -> tuple[Reader, LLMLingua2 | None]:
+        metatok.warm_up()
+        reader = Reader.from_pretrained(self._folder)
+        return reader, LLMLingua2(folder_of(LLMLINGUA2)) if self._with_llmlingua2 else None
 
 
-def _start(folder: str, with_llmlingua2: bool, threads: int) -> None:
+_mine: list[_Mine] = []
+
+
+def _start(folder: str, with_llmlingua2: bool, portions: Sequence[Sequence[Sample]], threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # for systems on which that is not inherited
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    metatok.warm_up()
-    _mine.append((Reader.from_pretrained(folder), LLMLingua2(folder_of(LLMLINGUA2)) if with_llmlingua2 else None))
+    _mine.append(_Mine(folder, with_llmlingua2, portions))
 
 
-def _ask_in_process(what: str, portion: Sequence[Sample], room: int) -> list[Row]:
-    return _ask(*_mine[0], what, portion, room, lambda count: None)
+def _end_with_parent() -> None:
+    """Nobody is there any more to end this process or to have its answers."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _ask_in_process(what: str, number: int, room: int) -> list[Row]:
+    (mine,) = _mine
+    return _ask(*mine.loaded, what, mine.portions[number], room, lambda count: None)
 
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Processes that are started here do not see Ctrl-C, which a terminal sends to all of them."""
+    """Processes that are started here ignore Ctrl-C."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
