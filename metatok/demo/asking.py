@@ -52,7 +52,7 @@ READING = ("selective_context", "llmlingua")
 MAX_CHARACTERS = 500_000  # the bundled reader takes 3,840 tokens; this is what is compressed for it at most
 LOADING = "The reader is being loaded, once; this takes some seconds …"
 PRUNING = "Tokens are being dropped …"
-SILENT = "The reader ended its answer at once and said nothing."
+SILENT = "The reader ended its answer without a word."
 SHOW_SECONDS = 0.15  # between two looks at growing answers; the browser lags behind if it gets every token
 
 SIDES = ("raw", "compressed", "lossy")
