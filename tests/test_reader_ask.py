@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -19,6 +20,7 @@ torch = pytest.importorskip("torch")
 
 from metatok.codec import METHODS  # noqa: E402
 from metatok.reader import Reader, ReaderError, bundled  # noqa: E402
+from metatok.reader.average import average  # noqa: E402
 from metatok.reader.batch import SelfInformation, _decode, answers, self_information, wrong_when_expanded  # noqa: E402
 from metatok.reader.bpe import ANSWER, BOS, EOS, EXPAND, QUESTION  # noqa: E402
 from metatok.reader.data import moved  # noqa: E402
@@ -364,6 +366,18 @@ def test_readers_that_cannot_be_had(tmp_path: Path, tiny_reader: Path, monkeypat
             (tmp_path / path.name).write_bytes(path.read_bytes())
     with pytest.raises(ReaderError, match="cannot be loaded"):  # no weights
         Reader.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("torn", [b"", b"torn", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"])
+@pytest.mark.parametrize("file", ["model.safetensors", PHRASE_FILE])
+def test_torn_weights_are_a_sentence(tiny_reader: Path, tmp_path: Path, file: str, torn: bytes) -> None:
+    """As a download that broke off leaves them, or a clone without Git LFS."""
+    folder = shutil.copytree(tiny_reader, tmp_path / "reader")
+    (folder / file).write_bytes(torn)
+    with pytest.raises(ReaderError, match=r"reader cannot be loaded: .+"):
+        Reader.from_pretrained(folder)
+    with pytest.raises(ValueError, match=f"{file} holds no weights that can be read"):
+        average(folder, tiny_reader, tmp_path / "mean", 0.5)
 
 
 def test_another_language_model_is_no_reader(tmp_path: Path, reader: Reader) -> None:

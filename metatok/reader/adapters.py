@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from metatok.backends import HuggingFaceBackend
@@ -52,7 +53,7 @@ def load_base(folder: Path, name: str, dtype: torch.dtype) -> Any:
         raise ValueError(f"{name} holds an adapter, not a whole model: name the base model that it belongs to.")
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         why = str(error).strip().splitlines()[0].rstrip(".")[:200]
         raise ValueError(f"{name} is not a causal language model that transformers can load: {why}.") from error
     head = model.get_output_embeddings()

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import torch
 
+from metatok.reader.export import read_weights
+
 WEIGHTS = "*.safetensors"
 
 
@@ -30,12 +32,12 @@ def average(first: Path, second: Path, folder: Path, share: float) -> None:
         ValueError: a share that is none, or readers of different shapes.
     """
     from safetensors import safe_open
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
 
     if not 0.0 <= share <= 1.0:
         raise ValueError(f"a share is from 0 to 1, not {share}.")
     stored = [
-        {name: value for file in sorted(f.glob(WEIGHTS)) for name, value in load_file(file).items()}
+        {name: value for file in sorted(f.glob(WEIGHTS)) for name, value in read_weights(file).items()}
         for f in (first, second)
     ]
     shapes = [{name: tuple(value.shape) for name, value in weights.items()} for weights in stored]
@@ -48,10 +50,11 @@ def average(first: Path, second: Path, folder: Path, share: float) -> None:
         if file.match(WEIGHTS):
             with safe_open(file, "pt") as opened:
                 names, metadata = list(opened.keys()), opened.metadata()
+                dtypes = {name: opened.get_tensor(name).dtype for name in names}
             mixed: dict[str, torch.Tensor] = {}
-            for name in names:
-                a, b = (weights[name].float() for weights in stored)
-                mixed[name] = ((1 - share) * a + share * b).to(stored[1][name].dtype).contiguous()
+            for name, dtype in dtypes.items():
+                a, b = (weights[name] for weights in stored)
+                mixed[name] = ((1 - share) * a + share * b).to(dtype).contiguous()
             save_file(mixed, target, metadata)
             target.chmod(0o644)  # safetensors keeps its files from others, who may run the app
         elif file.is_file() and file.name != "README.md" and not (target.exists() and target.samefile(file)):

@@ -70,10 +70,23 @@ def load_checkpoint(run: Path) -> tuple[LeanLlama, Config]:
 
 def _phrase_weights(folder: Path, width: int) -> dict[str, torch.Tensor]:
     """The matrices of the phrase-based embeddings of an exported reader, float32; one that it lacks is zero."""
+    return {name: torch.zeros(width, width) for name in RELATED} | read_weights(folder / PHRASE_FILE)
+
+
+def read_weights(file: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file, float32.
+
+    Raises:
+        ValueError: it is torn, or something else.
+        OSError: it cannot be read.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    stored = {k: v.float() for k, v in load_file(folder / PHRASE_FILE).items()}
-    return {name: torch.zeros(width, width) for name in RELATED} | stored
+    try:
+        return {name: value.float() for name, value in load_file(file).items()}
+    except SafetensorError as error:
+        raise ValueError(f"{file} holds no weights that can be read: {error}") from error
 
 
 def load_phrases(folder: Path, width: int) -> PhraseEmbedding:
@@ -91,10 +104,8 @@ def load_exported(model: LeanLlama, folder: Path, new_layers: Sequence[int] = ()
             nothing, so the model says what the reader says until it is trained.
 
     Raises:
-        ValueError: the reader has another shape, or the model has no such new layer.
+        ValueError: the reader has another shape or torn weights, or the model has no such new layer.
     """
-    from safetensors.torch import load_file
-
     for i in new_layers:
         if not 0 <= i < model.config.layers:
             raise ValueError(f"new_layers holds {i}, and the model's layers are 0 … {model.config.layers - 1}")
@@ -114,7 +125,7 @@ def load_exported(model: LeanLlama, folder: Path, new_layers: Sequence[int] = ()
 
     weights: dict[str, torch.Tensor] = {}
     for file in sorted(folder.glob("model*.safetensors")):
-        stored = {k.removeprefix("model."): v.float() for k, v in load_file(file).items() if k != "lm_head.weight"}
+        stored = {k.removeprefix("model."): v for k, v in read_weights(file).items() if k != "lm_head.weight"}
         weights |= {renumbered(k): v for k, v in stored.items()}
     for i in new_layers:
         new = {f"layers.{i}.{k}": v for k, v in model.blocks[i].state_dict().items()}

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from safetensors import SafetensorError
 from torch import Tensor
 
 from metatok.codec import METHODS, Compressed
@@ -253,7 +254,10 @@ class Reader:
                     model = load_adapted(folder, ids)
                 else:
                     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-        except (OSError, TokenizerError, ValueError, RuntimeError) as error:
+            phrases = None
+            if (folder / PHRASE_FILE).is_file():
+                phrases = load_phrases(folder, model.config.hidden_size).to(device).requires_grad_(False)
+        except (OSError, TokenizerError, ValueError, RuntimeError, SafetensorError) as error:
             reason = str(error).strip().partition("\n")[0].rstrip(".")
             raise ReaderError(f"The reader in {shown} cannot be loaded: {reason}.") from error
         if marks is None or model.config.vocab_size < ids:
@@ -262,9 +266,6 @@ class Reader:
                 "and meta-tokens."
             )
         model.to(device).eval().requires_grad_(False)
-        phrases = None
-        if (Path(folder) / PHRASE_FILE).is_file():
-            phrases = load_phrases(folder, model.config.hidden_size).to(device).requires_grad_(False)
         return cls(shown, folder, model, tokenizer, marks, phrases)
 
     @cached_property
