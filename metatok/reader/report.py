@@ -124,8 +124,12 @@ def insert(document: str, tables: str) -> str:
 
 
 def _percent(share: float, interval: Sequence[float]) -> str:
-    low, high = interval
-    return f"{100 * share:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+    """
+    >>> _percent(-0.0004, [-0.03, 0.03])
+    '0.0 (-3.0 to 3.0)'
+    """
+    value, low, high = (f"{100 * number:z.1f}" for number in (share, *interval))
+    return f"{value} ({low} to {high})"
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> str:
