@@ -129,17 +129,15 @@ class Portions:
     def answers(self, room: int) -> list[Row]:
         """`answered` of all prompts, in their order."""
         names = form_names(self._reader, baselines(self._reader, self._llmlingua2))
-        judge = "" if self._llmlingua2 is None else str(folder_of(LLMLINGUA2))
-        return self._rows("answers", names, room, [digest(self._reader), judge])
+        return self._rows("answers", names, room, self._reader)
 
     def written_out(self) -> list[Row]:
         """`written_out` of all prompts, in their order, by the reader's writer."""
-        return self._rows("written", METHODS, 0, [digest(self._reader.writer)])
+        return self._rows("written", METHODS, 0, self._reader.writer)
 
-    def _rows(self, what: str, names: Sequence[str], room: int, by: Sequence[str]) -> list[Row]:
+    def _rows(self, what: str, names: Sequence[str], room: int, by: Reader) -> list[Row]:
         portions = self._portions
-        key = [what, list(names), room, *by]
-        files = [self._file(number, key) for number in range(len(portions))]
+        files = self._files(what, names, room, by)
         rows = [_kept(file, names, len(portion)) for file, portion in zip(files, portions, strict=True)]
         missing = [number for number, found in enumerate(rows) if found is None]
         answered_before = sum(len(found) for found in rows if found is not None)
@@ -195,13 +193,17 @@ class Portions:
         finally:
             self._processes |= set(multiprocessing.active_children()) - before
 
-    def _file(self, number: int, key: Sequence[object]) -> Path | None:
-        """Where a portion is kept."""
+    def _files(self, what: str, names: Sequence[str], room: int, by: Reader) -> Sequence[Path | None]:
+        """Where each portion is kept, if it is."""
         if self._folder is None:
-            return None
-        asked = [[s.prompt, s.question, s.answer] for s in self._portions[number]]
-        of = json.dumps([KEPT, metatok.__version__, *key, asked, self._sequences[number]])
-        return self._folder / f"{key[0]}-{hashlib.sha256(of.encode()).hexdigest()[:16]}.json"
+            return [None] * len(self._portions)
+        judge = str(folder_of(LLMLINGUA2)) if what == "answers" and self._llmlingua2 is not None else ""
+        shared = [KEPT, metatok.__version__, what, list(names), room, digest(by), judge]
+        files = []
+        for portion, sequences in zip(self._portions, self._sequences, strict=True):
+            of = json.dumps([*shared, [[s.prompt, s.question, s.answer] for s in portion], sequences])
+            files.append(self._folder / f"{what}-{hashlib.sha256(of.encode()).hexdigest()[:16]}.json")
+        return files
 
     @cached_property
     def _sequences(self) -> list[list[list[list[int]]]]:
