@@ -120,7 +120,14 @@ class Portions:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if self._pool is None:
             return
-        self._pool.shutdown(wait=kind is None, cancel_futures=True)
+        with _without_interrupts():
+            if kind is not None:
+                self._terminate()
+            # Waits for the pool's thread too: if that closed its pipe while Python ends, there would be a traceback.
+            self._pool.shutdown(cancel_futures=True)
+            self._terminate()
+
+    def _terminate(self) -> None:
         for process in self._processes:
             process.terminate()
         for process in self._processes:
@@ -312,7 +319,7 @@ def _ask_in_process(what: str, number: int, room: int) -> list[Row]:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Processes that are started here ignore Ctrl-C."""
+    """Ctrl-C is ignored here, and by processes that are started here."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
