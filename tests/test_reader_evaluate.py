@@ -8,17 +8,20 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
 
 from metatok.codec import METHODS  # noqa: E402
 from metatok.reader import Reader, report  # noqa: E402
-from metatok.reader.batch import answers, wrong_when_expanded  # noqa: E402
+from metatok.reader import forms as reader_forms  # noqa: E402
+from metatok.reader.batch import answers, self_information, wrong_when_expanded  # noqa: E402
 from metatok.reader.evaluate import (  # noqa: E402
     ANSWER_TOKENS,
     bootstrap,
@@ -189,6 +192,29 @@ def test_forms_say_the_same(reader: Reader) -> None:
         if "@" in name:
             rest = iter(raw.tolist())
             assert all(token in rest for token in form.prompt.ids.tolist()), name
+
+
+def test_a_prompt_is_judged_once_where_that_is_remembered(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[int] = []
+
+    def counted(reader: Reader, ids: Sequence[int]) -> NDArray[np.float64]:
+        judged.append(len(ids))
+        return self_information(reader, ids)
+
+    monkeypatch.setattr(reader_forms, "self_information", counted)
+    samples_of = samples(get("tree"), seed=9)
+    texts = [next(samples_of).prompt for _ in range(2)]
+    lengths = [len(reader.prepare(prompt).ids) for prompt in texts]
+    alone = [forms_of(reader, prompt, baselines(reader, None)) for prompt in texts]
+    assert len(judged) >= 2 * len(texts)  # selective context at two lengths, and LLMLingua where lines are left out
+    judged.clear()
+    lossy = baselines(reader, None, remember=True)
+    for prompt, made in zip(texts, alone, strict=True):
+        remembered = forms_of(reader, prompt, lossy)
+        assert {name: form.prompt.ids.tolist() for name, form in remembered.items()} == {
+            name: form.prompt.ids.tolist() for name, form in made.items()
+        }
+    assert judged == lengths
 
 
 def test_words_and_lines_for_the_baselines(reader: Reader) -> None:

@@ -17,6 +17,9 @@ from torch.nn import functional as F
 from metatok.reader.generate import Prompt, Reader, reader_cache
 
 BATCH_TOKENS = 8192  # input tokens, padding included, that are read together
+# Fewer where nothing is gained by more: on a CPU padded prompts cost more than prompts one by one, as what masks the
+# padding also keeps attention from leaving out what comes later.
+CPU_BATCH_TOKENS = 2048
 BATCH_SIZE = 32  # prompts at most
 
 
@@ -34,7 +37,7 @@ def answers(
     """
     inputs = [(prompt, reader.question(question)) for prompt, question in asked]
     texts = [""] * len(inputs)
-    for indices in _by_length([len(prompt.ids) + len(question) for prompt, question in inputs]):
+    for indices in _by_length([len(prompt.ids) + len(question) for prompt, question in inputs], _batch_tokens(reader)):
         tokens = _decode(reader, [inputs[i] for i in indices], max_new_tokens)
         for i, ids in zip(indices, tokens, strict=True):
             texts[i] = reader.tokenizer.fragment(ids)
@@ -94,7 +97,8 @@ def wrong_when_expanded(
     """
     results = [0] * len(prompts)
     texts = [reader.written(prompt) for prompt in prompts]
-    for indices in _by_length([len(prompt.ids) + len(text) for prompt, text in zip(prompts, texts, strict=True)]):
+    lengths = [len(prompt.ids) + len(text) for prompt, text in zip(prompts, texts, strict=True)]
+    for indices in _by_length(lengths, _batch_tokens(reader)):
         inputs = [reader.embed(prompts[i], [reader.marks.expand, *texts[i]]) for i in indices]
         hidden = _hidden(reader, inputs)
         for row, i in enumerate(indices):
@@ -159,15 +163,19 @@ def _logits(reader: Reader, hidden: Tensor) -> Tensor:
     return logits.float()
 
 
-def _by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Indices in runs of similar length, the longest first, each within `BATCH_SIZE` and `BATCH_TOKENS`.
+def _batch_tokens(reader: Reader) -> int:
+    return CPU_BATCH_TOKENS if reader.device.type == "cpu" else BATCH_TOKENS
 
-    >>> list(_by_length([5, 9000, 4]))
+
+def _by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Indices in runs of similar length, the longest first, each within `BATCH_SIZE` and `batch_tokens`.
+
+    >>> list(_by_length([5, 9000, 4], 8192))
     [[1], [0, 2]]
     """
     batch: list[int] = []
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batch and (len(batch) == BATCH_SIZE or lengths[batch[0]] * (len(batch) + 1) > BATCH_TOKENS):
+        if batch and (len(batch) == BATCH_SIZE or lengths[batch[0]] * (len(batch) + 1) > batch_tokens):
             yield batch
             batch = []
         batch.append(i)

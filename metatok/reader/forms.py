@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,22 +36,34 @@ class Form:
 
 
 def baselines(
-    reader: Reader, llmlingua2: lossy.LLMLingua2 | None, go_on: Callable[[], object] = lambda: None
+    reader: Reader,
+    llmlingua2: lossy.LLMLingua2 | None,
+    go_on: Callable[[], object] = lambda: None,
+    *,
+    remember: bool = False,
 ) -> dict[str, Baseline]:
     """The lossy baselines by name; the reader itself is the language model that judges tokens.
 
     Args:
         go_on: called before each forward pass; what it raises ends the pruning.
+        remember: judge a prompt once for all its forms. The time that one takes is then not what it would take alone.
     """
 
-    def selective_context(text: str, ids: Int, length: int) -> Int:
+    def judge_all(ids: tuple[int, ...]) -> NDArray[np.float64]:
         go_on()
-        return lossy.selective_context(ids, length, self_information(reader, ids.tolist()), words(reader, ids))
+        return self_information(reader, ids)
+
+    judged = lru_cache(maxsize=1)(judge_all) if remember else judge_all
+
+    def selective_context(text: str, ids: Int, length: int) -> Int:
+        return lossy.selective_context(ids, length, judged(tuple(ids.tolist())), words(reader, ids))
 
     def llmlingua(text: str, ids: Int, length: int) -> Int:
         judge = SelfInformation(reader)
 
         def information(before: Int, segment: Int) -> NDArray[np.float64]:
+            if len(segment) == len(ids):
+                return judged(tuple(ids.tolist()))
             go_on()
             return judge(segment.tolist(), before.tolist())
 

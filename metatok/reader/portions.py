@@ -50,7 +50,7 @@ def answered(
     reader: Reader, llmlingua2: LLMLingua2 | None, picked: Sequence[Sample], room: int, done: Done
 ) -> list[Row]:
     """For each prompt by form: its `tokens`, and the greedy `answer` of `room` tokens at most."""
-    lossy = baselines(reader, llmlingua2)
+    lossy = baselines(reader, llmlingua2, remember=True)
     forms = [forms_of(reader, sample.prompt, lossy) for sample in picked]
     rows: list[Row] = [{} for _ in picked]
     for name in forms[0]:
