@@ -18,6 +18,8 @@ from metatok.kernels import njit
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 
+NO_LIMIT = 1 << 62  # tokens, more than any sequence has
+
 
 @dataclass(frozen=True, eq=False)
 class Grammar:
@@ -70,31 +72,23 @@ class Grammar:
 
     def uses(self) -> Int64:
         """Occurrences of each rule in body and phrases (K of the break-even rule), shape (rules,)."""
-        return _uses(self.body, self.phrases, self.base, self.rules)
+        return count_uses(self.body, self.phrases, self.base, self.rules)
 
-    def expanded_lengths(self, limit: int = 1 << 62) -> Int64:
+    def expanded_lengths(self, limit: int = NO_LIMIT) -> Int64:
         """Tokens that each rule stands for, shape (rules,); a number above `limit` is given as `limit` + 1."""
         return _expanded_lengths(self.phrases, self.starts, self.base, limit)
 
     def expand(self) -> Int32:
         """The original sequence. Allocates as many tokens as it has: check `expanded_lengths` before, if in doubt."""
-        lengths = self.expanded_lengths()
-        in_body = self.body[self.body >= self.base] - self.base
-        total = len(self.body) - len(in_body) + int(lengths[in_body].sum())
-        return _expand(self.body, self.phrases, self.starts, self.base, lengths, total)
+        return _expand(self.body, self.phrases, self.starts, self.base)
 
     def in_body(self, flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Flags of the tokens of the original sequence, shape (n,), at the tokens of the body; False at rules."""
-        if self.rules == 0:
-            return flags.copy()
-        rules = self.body >= self.base
-        widths = np.ones(len(self.body), dtype=np.int64)
-        widths[rules] = self.expanded_lengths()[self.body[rules] - self.base]
-        return ~rules & flags[widths.cumsum() - widths]
+        return flags_in_body(self.body, self.phrases, self.starts, self.base, flags)
 
     def without(self, dropped: NDArray[np.bool_]) -> Grammar:
         """The same sequence without some rules: their phrases stand in their place. `dropped` has shape (rules,)."""
-        return Grammar(self.base, *_without(self.body, self.phrases, self.starts, self.base, dropped))
+        return Grammar(self.base, *write_out(self.body, self.phrases, self.starts, self.base, dropped))
 
 
 def prune(grammar: Grammar, overhead: int, most: int | None = None) -> Grammar:
@@ -104,15 +98,18 @@ def prune(grammar: Grammar, overhead: int, most: int | None = None) -> Grammar:
     front and 1 where the first use defines. The rule that gains least goes first, of equals the one found last. Its
     phrase takes its place, which lengthens the phrases that used it and adds uses to the rules inside it.
     """
-    if grammar.rules == 0:
-        return grammar
     limit = grammar.rules if most is None else most
-    dropped = _prune(grammar.phrases, grammar.starts, grammar.base, grammar.uses(), overhead, limit)
-    return grammar.without(dropped) if dropped.any() else grammar
+    parts = drop_what_does_not_pay(grammar.body, grammar.phrases, grammar.starts, grammar.base, overhead, limit)
+    return grammar if len(parts[2]) == len(grammar.starts) else Grammar(grammar.base, *parts)
+
+
+# Kernels take a grammar in parts, and other modules' kernels call some of them: one that does much in one go waits for
+# Python's lock but once, which counts where sequences are compressed side by side.
 
 
 @njit(cache=True, nogil=True)
-def _uses(body, phrases, base, rules):
+def count_uses(body, phrases, base, rules):
+    """`Grammar.uses`."""
     uses = np.zeros(rules, dtype=np.int64)
     for part in (body, phrases):
         for symbol in part:
@@ -185,9 +182,28 @@ def _expanded_lengths(phrases, starts, base, limit):
 
 
 @njit(cache=True, nogil=True)
-def _expand(body, phrases, starts, base, lengths, total):
+def flags_in_body(body, phrases, starts, base, flags):
+    """`Grammar.in_body`."""
+    lengths = _expanded_lengths(phrases, starts, base, NO_LIMIT)
+    found = np.zeros(len(body), dtype=np.bool_)
+    at = 0
+    for i in range(len(body)):
+        if body[i] < base:
+            found[i] = flags[at]
+            at += 1
+        else:
+            at += lengths[body[i] - base]
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _expand(body, phrases, starts, base):
     """Write out the body; a phrase that was written once is copied from there."""
     rules = len(starts) - 1
+    lengths = _expanded_lengths(phrases, starts, base, NO_LIMIT)
+    total = 0
+    for s in body:
+        total += 1 if s < base else lengths[s - base]
     out = np.empty(total, dtype=np.int32)
     written = np.full(rules, -1, dtype=np.int64)
     open_rules = np.empty(rules + 1, dtype=np.int64)
@@ -228,8 +244,8 @@ def _expand(body, phrases, starts, base, lengths, total):
 
 
 @njit(cache=True, nogil=True)
-def _without(body, phrases, starts, base, dropped):
-    """Inline the dropped rules and number the others anew, in their old order."""
+def write_out(body, phrases, starts, base, dropped):
+    """`Grammar.without`: inline the dropped rules and number the others anew, in their old order."""
     rules = len(starts) - 1
     number = np.full(rules, -1, dtype=np.int32)
     kept = 0
@@ -283,11 +299,22 @@ def _without(body, phrases, starts, base, dropped):
 
 
 @njit(cache=True, nogil=True)
-def _prune(phrases, starts, base, uses, overhead, most):
+def drop_what_does_not_pay(body, phrases, starts, base, overhead, most):
+    """`prune`; the same parts where nothing goes."""
+    rules = len(starts) - 1
+    if rules == 0:
+        return body, phrases, starts
+    dropped = _what_to_drop(phrases, starts, base, count_uses(body, phrases, base, rules), overhead, most)
+    if not dropped.any():
+        return body, phrases, starts
+    return write_out(body, phrases, starts, base, dropped)
+
+
+@njit(cache=True, nogil=True)
+def _what_to_drop(phrases, starts, base, uses, overhead, most):
     """Which rules to drop. Gains only rise as rules are dropped, so a heap of old gains finds the least."""
     rules = len(starts) - 1
     dropped = np.zeros(rules, dtype=np.bool_)
-    uses = uses.copy()
     path = np.empty(rules + 1, dtype=np.int64)
     at = np.empty(rules + 1, dtype=np.int64)
     heap = [(np.int64(0), np.int64(0)) for _ in range(rules)]

@@ -82,17 +82,24 @@ class Reading:
 
 def write_inline(grammar: Grammar, vocabulary: Vocabulary, rng: np.random.Generator | None = None) -> Int32:
     """The ids of a grammar that `fit_inline` made; meta-tokens in order, or drawn at random from the pool."""
-    symbols, order = _in_order_inline(grammar.body, grammar.phrases, grammar.starts, grammar.base)
-    lengths = grammar.lengths()[order]
+    parts = grammar.body, grammar.phrases, grammar.starts, grammar.base
     if rng is None:
-        return _name(symbols, grammar.base, _numbers(lengths, order, length_pattern()), vocabulary)
+        return _write_inline_in_order(*parts, length_pattern(), vocabulary.first_meta)
+    symbols, order = _in_order_inline(*parts)
+    lengths = grammar.lengths()[order]
     numbers = np.empty(grammar.rules, dtype=np.int64)
     for length in np.unique(lengths):
         which = order[lengths == length]
         places = np.flatnonzero(length_pattern() == length)
         slots = _draw(len(which), room(int(length), vocabulary.pool), vocabulary, rng)
         numbers[which] = slots // len(places) * PERIOD + places[slots % len(places)]
-    return _name(symbols, grammar.base, numbers, vocabulary)
+    return _name(symbols, grammar.base, numbers, vocabulary.first_meta)
+
+
+@njit(cache=True, nogil=True)
+def _write_inline_in_order(body, phrases, starts, base, pattern, first_meta):
+    symbols, order = _in_order_inline(body, phrases, starts, base)
+    return _name(symbols, base, _numbers(np.diff(starts)[order], order, pattern), first_meta)
 
 
 @njit(cache=True, nogil=True)
@@ -114,8 +121,8 @@ def write_prefix(grammar: Grammar, vocabulary: Vocabulary, rng: np.random.Genera
     symbols, order = _in_order_prefix(grammar.body, grammar.phrases, grammar.starts, grammar.base)
     numbers = np.empty(grammar.rules, dtype=np.int64)
     numbers[order] = _draw(grammar.rules, vocabulary.pool, vocabulary, rng)
-    dictionary = _name(symbols, grammar.base, numbers, vocabulary)
-    body = _name(grammar.body, grammar.base, numbers, vocabulary)
+    dictionary = _name(symbols, grammar.base, numbers, vocabulary.first_meta)
+    body = _name(grammar.body, grammar.base, numbers, vocabulary.first_meta)
     marks = np.array([vocabulary.dict_open, vocabulary.dict_close], dtype=np.int32)
     return np.concatenate((marks[:1], dictionary, marks[1:], body))
 
@@ -131,11 +138,13 @@ def _draw(count: int, room: int, vocabulary: Vocabulary, rng: np.random.Generato
     return rng.permutation(room)[:count].astype(np.int64)
 
 
-def _name(symbols: Int32, base: int, numbers: Int64, vocabulary: Vocabulary) -> Int32:
+@njit(cache=True, nogil=True)
+def _name(symbols, base, numbers, first_meta):
     """Symbols to ids: rule k becomes meta-token `numbers[k]`."""
     ids = symbols.copy()
-    rules = symbols >= base
-    ids[rules] = vocabulary.first_meta + numbers[symbols[rules] - base]
+    for i in range(len(symbols)):
+        if symbols[i] >= base:
+            ids[i] = first_meta + numbers[symbols[i] - base]
     return ids
 
 
@@ -241,12 +250,11 @@ def read(ids: Int32, vocabulary: Vocabulary, *, inline: bool, nested: bool) -> R
         FormatError: where it is not a valid sequence.
     """
     base = vocabulary.vocab_size
-    metas = ids >= vocabulary.first_meta
-    numbers = ids[metas] - vocabulary.first_meta
-    top = int(numbers.max()) + 1 if len(numbers) else 0
+    top = max(0, int(ids.max(initial=0)) + 1 - vocabulary.first_meta)
     symbols = ids
     if top > 4 * len(ids) + 65_536:  # too sparse for a table
-        names, dense = np.unique(numbers, return_inverse=True)
+        metas = ids >= vocabulary.first_meta
+        names, dense = np.unique(ids[metas] - vocabulary.first_meta, return_inverse=True)
         symbols = ids.copy()
         symbols[metas] = vocabulary.first_meta + dense
     else:

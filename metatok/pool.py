@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from metatok.grammar import Grammar, prune
+from metatok.grammar import Grammar, count_uses, drop_what_does_not_pay, write_out
 from metatok.kernels import njit
 
 Int32 = NDArray[np.int32]
@@ -70,31 +70,36 @@ def fit_inline(grammar: Grammar, pool: int) -> Grammar:
     would save less than the meta-token saves elsewhere the phrase is cut short there. What finds no room at all is
     written out.
     """
-    grammar = prune(grammar, 1)
-    lengths, free = places(pool)
+    parts = grammar.body, grammar.phrases, grammar.starts
+    return Grammar(grammar.base, *_fit(*parts, grammar.base, pool, *places(pool)))
+
+
+@njit(cache=True, nogil=True)
+def _fit(body, phrases, starts, base, pool, lengths, room):
+    """`fit_inline`; lengths and the room for each as `places` gives them."""
     cuts = MOST_CUTS
     while True:
-        symbols, uses = grammar.lengths(), grammar.uses()
+        body, phrases, starts = drop_what_does_not_pay(body, phrases, starts, base, 1, len(starts) - 1)
+        rules = len(starts) - 1
+        symbols, uses = np.diff(starts), count_uses(body, phrases, base, rules)
         gains = (symbols - 1) * (uses - 1) - 1
-        order = np.argsort(-gains, kind="stable")
-        price = gains[order[pool - 1]] if 0 < pool < grammar.rules else 0  # what a meta-token saves at the margin
-        chains = _choose_chains(symbols, uses, order, lengths, free, price if cuts > 0 else 0, cuts > 0)
-        held = 1 + chains @ (lengths - 1)  # symbols that each rule's chain holds; 1: no room
+        order = np.argsort(-gains, kind="mergesort")  # which leaves equals in their order
+        price = gains[order[pool - 1]] if 0 < pool < rules else 0  # what a meta-token saves at the margin
+        chains = _choose_chains(symbols, uses, order, lengths, room, price if cuts > 0 else 0, cuts > 0)
+        held = np.ones(rules, dtype=np.int64)  # symbols that each rule's chain holds; 1: no room
+        for i in range(len(lengths)):
+            held += chains[:, i] * (lengths[i] - 1)
         if (held == symbols).all():
-            break
+            return _link(body, phrases, starts, base, chains, lengths)
         cuts -= 1
         # Writing a phrase out makes others longer and more used, so only the lesser half goes before the next look.
         homeless = order[held[order] == 1]
-        dropped = np.zeros(grammar.rules, dtype=np.bool_)
-        dropped[homeless[len(homeless) // 2 :]] = True
         shortened = (held < symbols) & (held > 1)
-        parts = _shorten(
-            grammar.body, grammar.phrases, grammar.starts, grammar.base, np.where(shortened, held, symbols)
-        )
-        dropped = np.concatenate((dropped | shortened, np.zeros(len(parts[2]) - 1 - grammar.rules, dtype=np.bool_)))
-        grammar = prune(Grammar(grammar.base, *parts).without(dropped), 1)
-    parts = _link(grammar.body, grammar.phrases, grammar.starts, grammar.base, chains, lengths)
-    return Grammar(grammar.base, *parts)
+        body, phrases, starts = _shorten(body, phrases, starts, base, np.where(shortened, held, symbols))
+        dropped = np.zeros(len(starts) - 1, dtype=np.bool_)
+        dropped[:rules] = shortened
+        dropped[homeless[len(homeless) // 2 :]] = True
+        body, phrases, starts = write_out(body, phrases, starts, base, dropped)
 
 
 @njit(cache=True, nogil=True)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from metatok.grammar import Grammar, prune
+from metatok.grammar import Grammar, flags_in_body, prune
 from metatok.kernels import njit
 from metatok.repeats import find_repeats, number_symbols
 from metatok.suffixes import sort_keys
@@ -59,22 +59,36 @@ def search_saving(grammar: Grammar, walls: Walls, *, nested: bool, overhead: int
 
 def _search_once(grammar: Grammar, walls: Walls, nested: bool, overhead: int, rounds: int) -> tuple[Grammar, int]:
     """With all rules that pay when they are found, of which some may not when others are found; and rounds done."""
-    symbols, breaks = _lay_out(grammar.body, grammar.phrases, grammar.starts)
-    text, names = number_symbols(symbols)
-    body = text[: len(grammar.body)]
-    body[grammar.in_body(walls)] *= -1
-    if not nested:
-        body[grammar.body >= grammar.base] *= -1
-        text[len(body) :] *= -1
-    text[breaks] = 0
-    top = len(names) - 1
-    text, rules, done = _search(text, top, nested, overhead, rounds)
-    found = _split(text, top, names, grammar.base + grammar.rules, grammar.rules + rules)
+    parts = grammar.body, grammar.phrases, grammar.starts
+    text, names = number_symbols(_lay_out(*parts))
+    *found, done = _search_laid_out(text, names, *parts, grammar.base, walls, nested, overhead, rounds)
     return Grammar(grammar.base, *found), done
 
 
 # In the kernels a sequence is a body and the phrases of its rules, a 0 in front of each. Symbols are numbers from 1 up,
 # new rules follow the symbols that were there. A symbol that must stay as it is, a wall, is negative.
+
+
+@njit(cache=True, nogil=True)
+def _search_laid_out(text, names, body, phrases, starts, base, walls, nested, overhead, rounds):
+    """Body, phrases and starts with the rules that were found, and rounds done; `text` is changed."""
+    must_stay = flags_in_body(body, phrases, starts, base, walls)
+    for i in range(len(body)):
+        if must_stay[i] or (not nested and body[i] >= base):
+            text[i] = -text[i]
+    rules = len(starts) - 1
+    at = len(body)
+    for k in range(rules):
+        text[at] = 0
+        length = starts[k + 1] - starts[k]
+        if not nested:
+            for i in range(at + 1, at + 1 + length):
+                text[i] = -text[i]
+        at += 1 + length
+    top = len(names) - 1
+    text, fresh, done = _search(text, top, nested, overhead, rounds)
+    body, phrases, starts = _split(text, top, names, base + rules, rules + fresh)
+    return body, phrases, starts, done
 
 
 @njit(cache=True, nogil=True)
@@ -95,19 +109,17 @@ def _search(text, top, nested, overhead, rounds):
 
 @njit(cache=True, nogil=True)
 def _lay_out(body, phrases, starts):
-    """The body and, each behind a 0, the phrases; and where these zeros are."""
+    """The body and, each behind a 0, the phrases."""
     rules = len(starts) - 1
     out = np.empty(len(body) + len(phrases) + rules, dtype=np.int32)
-    breaks = np.empty(rules, dtype=np.int64)
     out[: len(body)] = body
     size = len(body)
     for k in range(rules):
-        breaks[k] = size
         out[size] = 0
         length = starts[k + 1] - starts[k]
         out[size + 1 : size + 1 + length] = phrases[starts[k] : starts[k + 1]]
         size += 1 + length
-    return out, breaks
+    return out
 
 
 @njit(cache=True, nogil=True)
