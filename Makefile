@@ -34,6 +34,7 @@ notebooks: $(VENV)/.dev-installed chromium
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find metatok -name '*.nb[ic]' -delete
 
 # A browser for the tests: one that is there, or Debian's, or Playwright's own.
 chromium: $(VENV)/.dev-installed

@@ -82,10 +82,6 @@ class Grammar:
         """The original sequence. Allocates as many tokens as it has: check `expanded_lengths` before, if in doubt."""
         return _expand(self.body, self.phrases, self.starts, self.base)
 
-    def in_body(self, flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Flags of the tokens of the original sequence, shape (n,), at the tokens of the body; False at rules."""
-        return flags_in_body(self.body, self.phrases, self.starts, self.base, flags)
-
     def without(self, dropped: NDArray[np.bool_]) -> Grammar:
         """The same sequence without some rules: their phrases stand in their place. `dropped` has shape (rules,)."""
         return Grammar(self.base, *write_out(self.body, self.phrases, self.starts, self.base, dropped))
@@ -183,7 +179,7 @@ def _expanded_lengths(phrases, starts, base, limit):
 
 @njit(cache=True, nogil=True)
 def flags_in_body(body, phrases, starts, base, flags):
-    """`Grammar.in_body`."""
+    """Flags of the tokens of the original sequence, shape (n,), at the tokens of the body; False at rules."""
     lengths = _expanded_lengths(phrases, starts, base, NO_LIMIT)
     found = np.zeros(len(body), dtype=np.bool_)
     at = 0

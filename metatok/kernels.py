@@ -4,6 +4,9 @@ numba keeps compiled code beside the source or in the user's cache folder, or wh
 to go on where it can write to none of them: in an app that root installed and a user without a home runs. Here such a
 user gets a folder below the temp folder. Cached code is run as it is found, so that folder has to be the user's own; if
 it is somebody else's, nothing is kept, and each process compiles for itself.
+
+numba compiles a kernel anew when its own file has changed, but not when a kernel of another file that it calls has:
+after such a change remove what is kept in `__pycache__` (`*.nbi`), as `make clean` does.
 """
 
 from __future__ import annotations

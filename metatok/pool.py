@@ -75,8 +75,8 @@ def fit_inline(grammar: Grammar, pool: int) -> Grammar:
 
 
 @njit(cache=True, nogil=True)
-def _fit(body, phrases, starts, base, pool, lengths, room):
-    """`fit_inline`; lengths and the room for each as `places` gives them."""
+def _fit(body, phrases, starts, base, pool, lengths, free):
+    """`fit_inline`; lengths and how many of each are free as `places` gives them."""
     cuts = MOST_CUTS
     while True:
         body, phrases, starts = drop_what_does_not_pay(body, phrases, starts, base, 1, len(starts) - 1)
@@ -85,7 +85,7 @@ def _fit(body, phrases, starts, base, pool, lengths, room):
         gains = (symbols - 1) * (uses - 1) - 1
         order = np.argsort(-gains, kind="mergesort")  # which leaves equals in their order
         price = gains[order[pool - 1]] if 0 < pool < rules else 0  # what a meta-token saves at the margin
-        chains = _choose_chains(symbols, uses, order, lengths, room, price if cuts > 0 else 0, cuts > 0)
+        chains = _choose_chains(symbols, uses, order, lengths, free, price if cuts > 0 else 0, cuts > 0)
         held = np.ones(rules, dtype=np.int64)  # symbols that each rule's chain holds; 1: no room
         for i in range(len(lengths)):
             held += chains[:, i] * (lengths[i] - 1)

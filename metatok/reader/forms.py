@@ -62,7 +62,7 @@ def baselines(
         judge = SelfInformation(reader)
 
         def information(before: Int, segment: Int) -> NDArray[np.float64]:
-            if len(segment) == len(ids):
+            if remember and len(segment) == len(ids):
                 return judged(tuple(ids.tolist()))
             go_on()
             return judge(segment.tolist(), before.tolist())

@@ -40,10 +40,10 @@ Row = dict[str, dict[str, Any]]
 """What there is to one prompt: by form, or by method."""
 Done = Callable[[int], object]
 
-PORTION = 25  # prompts; nearly as many as `metatok.reader.batch` reads at once
+PORTION = 25  # prompts: few, so that little is lost where it is interrupted
 # The version of what is kept. Raised where the same prompts and weights would give others: another form of the files,
 # other lossy prompts (`metatok.lossy`, `metatok.reader.forms`), another way of decoding (`metatok.reader.batch`).
-KEPT = 1
+KEPT = 2
 
 
 def answered(
@@ -120,18 +120,19 @@ class Portions:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if self._pool is None:
             return
-        with _without_interrupts():
-            if kind is not None:
-                self._terminate()
-            # Waits for the pool's thread too: if that closed its pipe while Python ends, there would be a traceback.
-            self._pool.shutdown(cancel_futures=True)
+        if kind is not None:
             self._terminate()
+        # Waits for the pool's thread too: if that closed its pipe while Python ends, there would be a traceback. That
+        # thread has no end where a process was terminated in the middle of an answer, so another Ctrl-C ends the wait.
+        self._pool.shutdown(cancel_futures=True)
+        self._terminate()
 
     def _terminate(self) -> None:
-        for process in self._processes:
-            process.terminate()
-        for process in self._processes:
-            process.join()
+        with _without_interrupts():
+            for process in self._processes:
+                process.terminate()
+            for process in self._processes:
+                process.join()
 
     def answers(self, room: int) -> list[Row]:
         """`answered` of all prompts, in their order."""
@@ -194,11 +195,11 @@ class Portions:
                 ),
             )
         before = set(multiprocessing.active_children())
-        try:
-            with _without_interrupts():
+        with _without_interrupts():
+            try:
                 yield self._pool
-        finally:
-            self._processes |= set(multiprocessing.active_children()) - before
+            finally:
+                self._processes |= set(multiprocessing.active_children()) - before
 
     def _files(self, what: str, names: Sequence[str], room: int, by: Reader) -> Sequence[Path | None]:
         """Where each portion is kept, if it is."""
