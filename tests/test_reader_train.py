@@ -210,6 +210,7 @@ def test_several_processes_train_one_model(tmp_path: Path, tokenizer_folder: Pat
         "import sys, json, torch\n"
         "from pathlib import Path\n"
         "from metatok.reader.config import from_dict\n"
+        "from metatok.reader.running import leave\n"
         "from metatok.reader.train import Run\n"
         "run = Run(from_dict(json.loads(sys.argv[2])), Path(sys.argv[1]))\n"
         "begun = run.tokens\n"
@@ -217,6 +218,7 @@ def test_several_processes_train_one_model(tmp_path: Path, tokenizer_folder: Pat
         "weights = [p.double().sum().item() for p in run.model.parameters()]\n"
         "out = [run.supply.place.pool, run.steps, begun, run.tokens, weights]\n"
         "(Path(sys.argv[1]) / f'{run.processes.process_index}.json').write_text(json.dumps(out))\n"
+        "leave()\n"
     )
 
     def train(tokens: int) -> list[Any]:

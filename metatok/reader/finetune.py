@@ -44,7 +44,7 @@ from metatok.reader.config import OptimizerConfig
 from metatok.reader.data import Batch, Example, cut, pack
 from metatok.reader.finetune_data import FinetuneConfig, from_dict, load_config, make_example, make_pool
 from metatok.reader.folders import folder_of
-from metatok.reader.running import agreed, ended, stopping, write_checkpoint
+from metatok.reader.running import agreed, ended, leave, stopping, write_checkpoint
 from metatok.reader.supply import Place, Supply
 from metatok.reader.train import fast_dtype, learning_rate
 from metatok.tasks.base import get
@@ -280,6 +280,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run = finetune(options.base_model, config, options.folder)
     except (OSError, ValueError) as error:
         parser.exit(1, f"{error}\n")
+    finally:
+        leave()
     return ended(run.tokens, run.done)
 
 

@@ -36,6 +36,11 @@ def agreed(value: Any) -> Any:
     return said[0]
 
 
+def leave() -> None:
+    """End what connects the processes of a run, before they end; one that is left open can abort them at their exit."""
+    PartialState().destroy_process_group()
+
+
 def ended(tokens: int, done: bool) -> int:
     """The exit code of a run that came to its end, or was told to stop, which it then says on standard error."""
     if done:

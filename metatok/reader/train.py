@@ -39,7 +39,7 @@ from metatok.reader.heldout import Item, accuracy, held_out
 from metatok.reader.mimetic import initialise
 from metatok.reader.model import LeanLlama, on
 from metatok.reader.muon import Muon
-from metatok.reader.running import agreed, ended, stopping, write_checkpoint
+from metatok.reader.running import agreed, ended, leave, stopping, write_checkpoint
 from metatok.reader.supply import Place, Supply
 from metatok.tasks.base import get
 from metatok.tokenizer import MetaTokenizer, TokenizerError
@@ -280,11 +280,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     saved = options.folder / "config.json"
     resumes = (options.folder / "checkpoint.pt").exists()
     config = from_dict(json.loads(saved.read_text(encoding="utf-8"))) if resumes else load_config(options.config)
-    run = Run(config, options.folder)
     try:
-        run.train()
+        run = Run(config, options.folder)
+        try:
+            run.train()
+        finally:
+            run.supply.close()
     finally:
-        run.supply.close()
+        leave()
     return ended(run.tokens, run.done)
 
 
