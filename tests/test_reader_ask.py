@@ -18,6 +18,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from safetensors.torch import load_file, save_file  # noqa: E402
+
 from metatok.codec import METHODS  # noqa: E402
 from metatok.reader import Reader, ReaderError, bundled  # noqa: E402
 from metatok.reader.average import average  # noqa: E402
@@ -38,6 +40,24 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(scope="module")
 def reader(tiny_reader: Path) -> Reader:
     return Reader.from_pretrained(tiny_reader)
+
+
+@pytest.fixture(scope="module")
+def lined(tiny_reader: Path, tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """The same reader, whose embeddings are made of the three ids before each one, too."""
+    folder = linked(tiny_reader, tmp_path_factory.mktemp("lined"), without=PHRASE_FILE)
+    weights = load_file(tiny_reader / PHRASE_FILE)
+    width = len(weights["owner"])
+    generator = torch.Generator().manual_seed(0)
+    weights |= {f"before_{i}": 0.1 * torch.randn(width, width, generator=generator) for i in (1, 2, 3)}
+    save_file(weights, folder / PHRASE_FILE)
+    return Reader.from_pretrained(folder)
+
+
+@pytest.fixture(params=["reader", "lined"])
+def either(request: pytest.FixtureRequest) -> Reader:
+    found: Reader = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -101,19 +121,24 @@ def test_expanding_asks_without_a_question(reader: Reader) -> None:
     assert reader.expand(text).read() == said  # inline, where no method is named
 
 
-def test_what_is_written_out_is_read_again_with_its_phrases(reader: Reader) -> None:
+def test_what_is_written_out_is_read_again_with_its_phrases(either: Reader) -> None:
     """The next input of an answer embeds as it would have in the prompt."""
+    reader = either
     prompt = reader.prepare("alpha beta gamma alpha beta gamma alpha beta gamma", "inline")
     asked = [EXPAND, *reader.written(prompt)]
     metas = [i for i in asked if i >= reader.tokenizer.vocab_size]
     assert metas
     once = reader.embed(prompt, asked)[0, -len(asked) + 1 :]
     brackets = reader.brackets(prompt, [EXPAND])
-    owners = [brackets.write(token) for token in asked[1:]]
-    pairs = zip(asked[1:], owners, strict=True)
-    one_by_one = [reader.embed_next([prompt], [[token]], [[owner]])[0] for token, owner in pairs]
+    standing = [brackets.stand(token, prompt.before) for token in asked[1:]]
+    pairs = zip(asked[1:], standing, strict=True)
+    one_by_one = [reader.embed_next([prompt], [[token]], [[stand]])[0] for token, stand in pairs]
     torch.testing.assert_close(once, torch.cat(one_by_one))
-    torch.testing.assert_close(once[None], reader.embed_next([prompt], [asked[1:]], [owners]))
+    torch.testing.assert_close(once[None], reader.embed_next([prompt], [asked[1:]], [standing]))
+    if prompt.before:  # the copy of a phrase is embedded as the phrase itself is, with what stands before it
+        start = asked.index(EXPAND, 1)
+        first = 2 + prompt.ids.tolist().index(asked[start - 1])
+        torch.testing.assert_close(once[start : start + 3], reader.embed(prompt)[0, first : first + 3])
     own = reader.embedding(torch.tensor(asked[1:]))
     changed = (once != own).any(-1).tolist()
     assert all(change for change, token in zip(changed, asked[1:], strict=True) if token in metas)
@@ -121,8 +146,23 @@ def test_what_is_written_out_is_read_again_with_its_phrases(reader: Reader) -> N
 
     question = reader.question("gamma")
     assert torch.equal(reader.embed(prompt, question)[0, -len(question) :], reader.embedding(torch.tensor(question)))
-    two = reader.embed_next([prompt, reader.prepare("alpha")], [[metas[0]]] * 2, [[-1], [metas[0]]])
+    two = reader.embed_next([prompt, reader.prepare("alpha")], [[metas[0]]] * 2, [[[-1]], [[metas[0]]]])
     assert torch.equal(two[1, 0], reader.embedding(torch.tensor(metas[0])))  # nothing is known of it there
+
+
+def test_a_prompt_that_another_reader_prepared(reader: Reader, lined: Reader, some: list[Sample]) -> None:
+    """Its embeddings are made of what the one that is asked looks at."""
+    question = some[0].question
+    for mine, other in ((reader, lined), (lined, reader)):
+        for method in FORMS:
+            theirs, own = (of.prepare(some[0].prompt, method) for of in (other, mine))
+            assert torch.equal(mine.embed(mine.adopted(theirs)), mine.embed(own))
+            said = [mine.ask(prompt, question, max_new_tokens=9).read() for prompt in (theirs, own)]
+            assert said[0] == said[1] == answers(mine, [(theirs, question)], 9)[0]
+            assert wrong_when_expanded(mine, [theirs]) == wrong_when_expanded(mine, [own])
+        plain = other.prepare(some[0].prompt, "inline", phrases=False)
+        assert torch.equal(mine.embed(mine.adopted(plain)), mine.embed(plain))
+    assert not torch.equal(reader.embed(own), lined.embed(lined.adopted(own)))
 
 
 def linked(folder: Path, into: Path, without: str = "") -> Path:
@@ -246,7 +286,8 @@ def test_threads_do_not_disturb_each_other(reader: Reader, some: list[Sample]) -
     assert len(set(map(tuple, alone))) > 1
 
 
-def test_many_at_once_are_the_same_as_one_by_one(reader: Reader, some: list[Sample]) -> None:
+def test_many_at_once_are_the_same_as_one_by_one(either: Reader, some: list[Sample]) -> None:
+    reader = either
     asked = [(reader.prepare(s.prompt, method), s.question) for s in some for method in FORMS]
     counted: list[int] = []
     together = answers(reader, asked, 12, counted.append)
@@ -254,8 +295,9 @@ def test_many_at_once_are_the_same_as_one_by_one(reader: Reader, some: list[Samp
     assert sum(counted) == len(asked)
 
 
-def test_expansions_are_checked_as_decoding_would(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expansions_are_checked_as_decoding_would(either: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     """What greedy decoding writes is right, by definition, and anything else is not."""
+    reader = either
     for text in ("alpha beta alpha beta alpha beta", "no no no no no no no", "a/b\na/b/c\na/b/c/d\n"):
         prompt = reader.prepare(text, "inline")
         (written,) = _decode(reader, [(prompt, [EXPAND])], 50)
@@ -412,7 +454,7 @@ def test_the_bundled_writer_writes_small_trees_out() -> None:
     exact = texts[wrong.index(0)]
     answer = reader.expand(exact, "inline")
     assert answer.read() == exact
-    prompt = reader.prepare(exact, "inline")
+    prompt = reader.writer.prepare(exact, "inline")
     written = reader.writer.written(prompt)
     assert answer.statistics.answer_tokens == len(written) + 1
     assert any(reader.writer.repeated(prompt, written))

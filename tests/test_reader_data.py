@@ -30,7 +30,7 @@ from metatok.reader.bpe import (
 )
 from metatok.reader.config import Config, DataConfig, from_dict, load_config
 from metatok.reader.data import Example, check_names, cut, make_example, pack, pool_of_batches, renaming, word_ids
-from metatok.reader.written import THREAD, Brackets, read_back, roles, written_out
+from metatok.reader.written import THREAD, Brackets, lines_before, read_back, roles, written_out
 from metatok.tasks.base import get, samples
 
 TREE = get("tree")
@@ -44,9 +44,11 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> MetaTokenizer:
     return MetaTokenizer.from_pretrained(folder, local_only=True)
 
 
-def example(tokenizer: MetaTokenizer, form: Method | None, seed: int = 0, expand: bool = False) -> Example:
+def example(
+    tokenizer: MetaTokenizer, form: Method | None, seed: int = 0, expand: bool = False, before: int = 0
+) -> Example:
     drawn = TREE.draw(random.Random(seed), questions=4)
-    return make_example(tokenizer, drawn, DataConfig(), random.Random(seed), form, expand=expand)
+    return make_example(tokenizer, drawn, DataConfig(before=before), random.Random(seed), form, expand=expand)
 
 
 def test_sizes_of_the_vocabulary(tokenizer: MetaTokenizer) -> None:
@@ -228,7 +230,8 @@ def test_what_is_written_out_reads_back(
     written = written_out(compressed, OPENING, CLOSING)
     assert list(read_back(written, 10, brackets(method))) == ids
     open_places: list[int] = []
-    owners, repeated = roles(written, brackets(method))
+    standing, repeated = roles(written, brackets(method))
+    owners = [owner for (owner,) in standing]
     levels: list[list[int]] = [[]]  # what is written in each of the open brackets, after their meta-token
     for place, symbol in enumerate(written):
         if repeated[place]:
@@ -255,6 +258,55 @@ def test_what_is_written_out_reads_back(
         else:
             levels[-1].append(symbol)
     assert not open_places
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    blocks=st.lists(st.lists(st.integers(0, 7), min_size=1, max_size=7), min_size=1, max_size=4),
+    order=st.lists(st.integers(0, 3), max_size=30),
+    method=st.sampled_from(METHODS),
+    seed=st.integers(0, 9),
+)
+def test_what_stands_before_an_id_is_the_same_read_and_written(
+    blocks: list[list[int]], order: list[int], method: Method, seed: int
+) -> None:
+    """Outside of brackets, place by place; and each id that has to be found stands somewhere in the prompt as here."""
+    ids = [i for block in order for i in blocks[block % len(blocks)]]
+    compressed = Codec(10, 64, method).compress(ids, seed=seed)
+    written = written_out(compressed, OPENING, CLOSING)
+    read = lines_before(compressed, 5).tolist()
+    standing, repeated = roles(written, brackets(method), 5)
+    assert [stand[:1] for stand in standing] == roles(written, brackets(method))[0]
+    there = list(zip(compressed.ids.tolist(), read, strict=True))
+    body, depth = [], 0
+    for symbol, (_, *before), known in zip(written, standing, repeated, strict=True):
+        depth += (symbol == OPENING) - (symbol == CLOSING) if not known else 0
+        if not known and symbol not in (OPENING, CLOSING):
+            assert (symbol, before) in there
+            if not depth:
+                body.append((symbol, before))
+    start = next((i for i, owner in enumerate(compressed.defines) if owner == -1), 0) if method != "inline" else 0
+    assert body == there[start:]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_rows_with_what_stands_before(tokenizer: MetaTokenizer, method: Method) -> None:
+    """One for every id of the prompt and of it written out; the other columns are those of rows without it."""
+    without = example(tokenizer, method, expand=True)
+    e = example(tokenizer, method, expand=True, before=3)
+    assert e.phrases.shape[1] == without.phrases.shape[1] + 3
+    rows = {int(row[0]): row[1:].tolist() for row in e.phrases}
+    at = [i for i, symbol in enumerate(e.ids) if e.segment[i] == 0 and i > 0]
+    assert set(at) <= rows.keys()
+    assert all(rows[int(row[0])][:-3] == row[1:].tolist() for row in without.phrases)
+    assert {int(row[0]) for row in without.phrases} == {i for i, row in rows.items() if max(row[:-3]) >= 0}
+    body = [i for i in at[4:] if rows[i][-1] >= 0][-1]
+    assert rows[body][-3:] == e.ids[body - 3 : body][::-1].tolist()
+    batch = pack([e, without, example(tokenizer, None)])
+    assert batch.phrases.shape[1] == e.phrases.shape[1]
+    assert (batch.phrases[len(e.phrases) :, -3:] == -1).all()
+    asked = example(tokenizer, method, before=3)
+    assert (asked.segment[asked.phrases[:, 0]] == 0).all()  # questions stand in no line of the prompt
 
 
 def test_no_thread_comes_from_before_the_body_or_the_phrase() -> None:
@@ -307,8 +359,8 @@ def test_what_is_written_wrongly_reads_back_to_something() -> None:
         assert list(read_back([OPENING, 1, 12, OPENING, 2], 10, brackets(method))) == [1, 2]
         assert list(read_back([1, 12, OPENING, 2, CLOSING, 1], 10, brackets(method))) == [1, 2]
         wrong = [CLOSING, CLOSING, 1, 2, 3, 4, OPENING, CLOSING]
-        assert roles(wrong, brackets(method)) == ([-1] * 6 + [4, 4], [False] * 8)
-        assert roles([OPENING, CLOSING, 5], brackets(method)) == ([-1, -1, -1], [False, False, True])
+        assert roles(wrong, brackets(method)) == ([[-1]] * 6 + [[4], [4]], [False] * 8)
+        assert roles([OPENING, CLOSING, 5], brackets(method)) == ([[-1], [-1], [-1]], [False, False, True])
     assert list(read_back([1, OPENING, 2, CLOSING, 3], 10, Brackets(OPENING, CLOSING))) == [1, 2, 3]
 
 
@@ -320,13 +372,14 @@ def test_threads_of_what_is_written_wrongly_have_been_written(said: list[int], m
     """Marks in any order: what decoding takes up without asking is always ids that came before, and ends."""
     reading, written = brackets(method), []
     for symbol in said:
-        reading.write(symbol)
+        _, *before = reading.stand(symbol, 3)
+        assert set(before) <= {-1, *written}
         written.append(symbol)
         thread = list(reading.thread)
         assert len(thread) == (THREAD + 1 if thread else 0)
         assert set(thread) <= set(written) - {CLOSING}
         for follows in thread:
-            reading.write(follows)
+            assert set(reading.stand(follows, 3)) <= {-1, *written}
         written += thread
         assert not reading.thread
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from safetensors.torch import save_file  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from metatok import Codec, MetaTokenizer  # noqa: E402
@@ -17,8 +19,8 @@ from metatok.reader import model as lean  # noqa: E402
 from metatok.reader.bpe import save_tokenizer, texts, train_bpe  # noqa: E402
 from metatok.reader.config import DataConfig, ModelConfig  # noqa: E402
 from metatok.reader.data import PLACES, RELATED, make_example, pack, phrase_rows  # noqa: E402
-from metatok.reader.export import to_llama  # noqa: E402
-from metatok.reader.mimetic import LOOK_BACK, initialise  # noqa: E402
+from metatok.reader.export import PHRASE_FILE, load_exported, load_phrases, to_llama  # noqa: E402
+from metatok.reader.mimetic import LOOK_BACK, initialise, match_lines  # noqa: E402
 from metatok.reader.model import LeanLlama  # noqa: E402
 from metatok.tasks.base import get  # noqa: E402
 
@@ -35,24 +37,26 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> MetaTokenizer:
     return MetaTokenizer.from_pretrained(folder, local_only=True)
 
 
-def fresh(config: ModelConfig, vocabulary: int = VOCABULARY) -> LeanLlama:
-    model = LeanLlama(config, vocabulary)
+def fresh(config: ModelConfig, vocabulary: int = VOCABULARY, before: int = 0) -> LeanLlama:
+    model = LeanLlama(config, vocabulary, before)
     initialise(model, torch.Generator().manual_seed(0))
     return model.eval()
 
 
 @torch.no_grad()
-def hidden(model: LeanLlama, ids: torch.Tensor) -> torch.Tensor:
+def hidden(model: LeanLlama, ids: torch.Tensor, phrases: torch.Tensor | None = None) -> torch.Tensor:
     position = torch.arange(ids.shape[1]).expand_as(ids)
-    return model(model.embed(ids, None), torch.zeros_like(ids), position, torch.float32)
+    return model(model.embed(ids, phrases), torch.zeros_like(ids), position, torch.float32)
 
 
-def attentions(model: LeanLlama, ids: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+def attentions(
+    model: LeanLlama, ids: torch.Tensor, monkeypatch: pytest.MonkeyPatch, phrases: torch.Tensor | None = None
+) -> list[torch.Tensor]:
     """The attention (b, heads, t, t) of each layer; slices of it see nothing behind them."""
     seen: list[torch.Tensor] = []
     softmax = torch.softmax
     monkeypatch.setattr(lean.torch, "softmax", lambda *a, **k: seen.append(softmax(*a, **k)) or seen[-1])
-    hidden(model, ids)
+    hidden(model, ids, phrases)
     monkeypatch.undo()
     whole = [F.pad(rows, (0, ids.shape[1] - rows.shape[-1])) for rows in seen]
     return [torch.cat(whole[i : i + lean.SLICES], dim=2) for i in range(0, len(whole), lean.SLICES)]
@@ -162,6 +166,80 @@ def test_embeddings_are_made_of_what_is_related(method: Method) -> None:
     assert max(lengths) >= 8  # one that has all places
     assert owned == sum(len(phrase) for phrase in compressed.definitions.values())
     assert min(lengths) < 4  # one too short for some of them
+
+
+def lines(ids: torch.Tensor, count: int) -> torch.Tensor:
+    """Rows for plain sequences of one line each: nothing is related but the ids before."""
+    b, t = ids.shape
+    padded = F.pad(ids, (count, 0), value=-1)
+    before = torch.stack([padded[:, count - i : count - i + t] for i in range(1, count + 1)], dim=-1)
+    nothing = torch.full((b * t, len(RELATED)), -1)
+    return torch.cat((torch.arange(b * t)[:, None], nothing, before.view(b * t, count)), dim=1)
+
+
+def test_what_stands_before_is_embedded() -> None:
+    model = fresh(ModelConfig(layers=3, width=64, heads=4, inner=96), before=2)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    rows, table = lines(ids, 2), model.embed_tokens.weight
+    assert rows[:, -2:].tolist() == [[-1, -1], [5, -1], [6, 5], [7, 6]]
+    with torch.no_grad():
+        added = (model.embed(ids, rows) - model.embed(ids, None))[0]
+        one, two = model.phrases.get_parameter("before_1"), model.phrases.get_parameter("before_2")
+        torch.testing.assert_close(added[0], torch.zeros(64))
+        torch.testing.assert_close(added[1], table[5] @ one)
+        torch.testing.assert_close(added[3], table[7] @ one + table[6] @ two)
+        assert added[3].norm() > 0.1 * table[8].norm()
+    # Rows without these columns, of prompts that have nothing before, are read all the same; and every matrix then has
+    # a gradient, which processes that train together exchange.
+    embedded = model.embed(ids, rows[:, : 1 + len(RELATED)])
+    torch.testing.assert_close(embedded, model.embed(ids, None))
+    embedded.sum().backward()
+    assert not [name for name, matrix in model.phrases.named_parameters() if matrix.grad is None]
+
+
+def test_ids_alike_before_two_places_raise_their_score() -> None:
+    """What `match_lines` adds to queries and keys is larger for a place with the same ids before it than for others."""
+    config, before = ModelConfig(), 5
+    model = fresh(config, vocabulary=4096, before=before)
+    old = {i: [p.weight.clone() for p in (b.self_attn.q_proj, b.self_attn.k_proj)] for i, b in enumerate(model.blocks)}
+    match_lines(model, torch.Generator().manual_seed(1))  # once more: what it adds can be told
+    context = torch.randint(10, 4096, (500, before + 1), generator=torch.Generator().manual_seed(2))
+    ids = torch.cat((context, torch.randint(10, 4096, (500, 1)), context), dim=1)
+    with torch.no_grad():
+        rows = lines(ids, before)
+        x = model.embed(ids, rows) - model.embed(ids, None)
+    asking, right, wrong = x[:, -1], x[:, before + 1], x[:, 3]
+    for i in (1, 2):
+        attention = model.blocks[i].self_attn
+        q, k = (p.weight - w for p, w in zip((attention.q_proj, attention.k_proj), old[i], strict=True))
+        for head in range(2):
+            at = slice(head * 64, head * 64 + 64)
+            score = [((asking @ q[at].T) * (key @ k[at].T)).sum(-1) for key in (right, wrong)]
+            assert (score[0] > score[1]).float().mean() > 0.9, (i, head)
+        assert not q[128:].any()
+        assert not k[128:].any()
+    assert all(torch.equal(model.blocks[i].self_attn.q_proj.weight, old[i][0]) for i in (0, 3, 4, 5))
+
+
+def test_a_reader_learns_lines_afterwards(tmp_path: Path) -> None:
+    """One that was trained without them: all it had stays, and what reads them is added."""
+    config = ModelConfig(layers=3, width=64, heads=4, inner=96)
+    old, new = fresh(config), fresh(config, before=4)
+    reader = tmp_path / "reader"
+    to_llama(old).save_pretrained(reader)
+    save_file(dict(old.phrases.state_dict()), reader / PHRASE_FILE)
+    assert not load_exported(new, reader)
+    for name, value in old.state_dict().items():
+        assert torch.equal(new.state_dict()[name], value), name
+    match_lines(new, torch.Generator().manual_seed(0))
+    changed = {name for name, value in old.state_dict().items() if not torch.equal(new.state_dict()[name], value)}
+    assert changed == {f"layers.{i}.self_attn.{p}_proj.weight" for i in (1, 2) for p in "qk"}
+    save_file(dict(new.phrases.state_dict()), reader / PHRASE_FILE)
+    assert load_phrases(reader, 64).before == 4
+    assert load_exported(fresh(config, before=4), reader)
+    for before in (0, 3, 5):
+        with pytest.raises(ValueError, match=r"before in \[data\] as many"):
+            load_exported(fresh(config, before=before), reader)
 
 
 def test_too_small_a_model_is_refused() -> None:

@@ -35,7 +35,7 @@ def answers(
         asked: prompts with their questions; each has to fit, as for `Reader.ask`.
         done: called with the number of answers that have just been finished.
     """
-    inputs = [(prompt, reader.question(question)) for prompt, question in asked]
+    inputs = [(reader.adopted(prompt), reader.question(question)) for prompt, question in asked]
     texts = [""] * len(inputs)
     for indices in _by_length([len(prompt.ids) + len(question) for prompt, question in inputs], _batch_tokens(reader)):
         tokens = _decode(reader, [inputs[i] for i in indices], max_new_tokens)
@@ -77,8 +77,8 @@ def _decode(reader: Reader, inputs: Sequence[tuple[Prompt, Sequence[int]]], max_
             mask, alive, following = mask[rows], [alive[row] for row in going], [following[row] for row in going]
         for i, token in zip(alive, following, strict=True):
             tokens[i].append(token)
-        owners = [[brackets[i].write(token)] for i, token in zip(alive, following, strict=True)]
-        embedded = reader.embed_next([prompts[i] for i in alive], [[token] for token in following], owners)
+        standing = [[brackets[i].stand(token, prompts[i].before)] for i, token in zip(alive, following, strict=True)]
+        embedded = reader.embed_next([prompts[i] for i in alive], [[token] for token in following], standing)
         mask = F.pad(mask, (0, 1), value=1)
     return tokens
 
@@ -95,7 +95,7 @@ def wrong_when_expanded(
     Greedy decoding writes the prompt out exactly if and only if there are none, so one pass over the written-out prompt
     tells; decoding would take hundreds.
     """
-    results = [0] * len(prompts)
+    prompts, results = [reader.adopted(prompt) for prompt in prompts], [0] * len(prompts)
     texts = [reader.written(prompt) for prompt in prompts]
     lengths = [len(prompt.ids) + len(text) for prompt, text in zip(prompts, texts, strict=True)]
     for indices in _by_length(lengths, _batch_tokens(reader)):

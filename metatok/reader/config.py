@@ -37,7 +37,8 @@ class DataConfig:
     compressed_share: float = 0.65  # of the examples
     # How often a compressed example is made by each method.
     methods: dict[str, float] = field(default_factory=lambda: {"ltsc": 0.5, "inline": 0.5})
-    plain_share: float = 0.0  # of the compressed examples: meta-tokens without embeddings of their phrases
+    before: int = 0  # ids before each one of a compressed prompt that its embedding is made of, too
+    plain_share: float = 0.0  # of the compressed examples: embeddings made of nothing but the ids
     expand_share: float = 0.15  # of the examples, all of them compressed
     renamed_share: float = 0.5  # of the examples, whose words are exchanged for any others of the vocabulary
     questions: int = 10  # a prompt

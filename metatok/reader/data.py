@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from metatok.codec import METHODS, Codec, Compressed, Method
 from metatok.reader.bpe import ANSWER, BOS, EOS, EXPAND, PAD, QUESTION
 from metatok.reader.config import DataConfig
-from metatok.reader.written import Brackets, roles, written_out
+from metatok.reader.written import Brackets, lines_before, roles, written_out
 from metatok.tasks.base import Sample, Task
 from metatok.tokenizer import MetaTokenizer
 
@@ -111,9 +111,30 @@ PLACES = {"first": 0, "second": 1, "third": 2, "fourth": 3, "last": -1, "last_bu
 
 RELATED = (*PLACES, "owner")
 """The r ids that an embedding may be made of besides its own: for a meta-token those at `PLACES`, and for what stands
-in a phrase that is being defined, the meta-token that the phrase belongs to."""
+in a phrase that is being defined, the meta-token that the phrase belongs to. Some readers have those before it, too
+(`before_names`)."""
 
 NO_PHRASES = np.empty((0, 1 + len(RELATED)), dtype=np.int64)
+
+
+def before_names(count: int) -> tuple[str, ...]:
+    """The names of the ids before one in its line (`metatok.reader.written`), the nearest first.
+
+    >>> before_names(2)
+    ('before_1', 'before_2')
+    """
+    return tuple(f"before_{i + 1}" for i in range(count))
+
+
+def joined(parts: Sequence[Int]) -> Int:
+    """Rows of `phrase_rows` in one array; those that have nothing before them have -1 there."""
+    width = max(part.shape[1] for part in parts)
+    return np.concatenate(
+        [
+            part if part.shape[1] == width else np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1)
+            for part in parts
+        ]
+    )
 
 
 def moved(phrases: Int, by: int) -> Int:
@@ -123,10 +144,12 @@ def moved(phrases: Int, by: int) -> Int:
     return result
 
 
-def phrase_rows(compressed: Compressed, offset: int = 0) -> Int:
+def phrase_rows(compressed: Compressed, offset: int = 0, before: int = 0) -> Int:
     """The ids that are `RELATED` to those at some positions: int64 of shape (m, 1 + r), the position first.
 
-    There is a row for each meta-token and for each id of a phrase that is being defined, in the order of positions.
+    With `before` there are as many columns more, the ids before each in its line, and a row for every position.
+
+    Else there is one for each meta-token and for each id of a phrase that is being defined, in the order of positions.
     What a row does not have is -1: tokens of a phrase too short for a place, or the owner of what stands in the body.
 
     >>> compressed = Codec(10, 4, "ltsc").compress([1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 5, 6])
@@ -144,34 +167,39 @@ def phrase_rows(compressed: Compressed, offset: int = 0) -> Int:
     rows = []
     for i, (symbol, owner) in enumerate(zip(compressed.ids.tolist(), compressed.defines.tolist(), strict=True)):
         owner = -1 if symbol == owner else owner  # the head of a definition is not the phrase
-        if symbol in phrases or owner in phrases:
+        if before or symbol in phrases or owner in phrases:
             rows.append((offset + i, *phrases.get(symbol, nothing), owner))
-    return np.array(rows, dtype=np.int64).reshape(-1, 1 + len(RELATED))
+    found = np.array(rows, dtype=np.int64).reshape(-1, 1 + len(RELATED))
+    return np.concatenate((found, lines_before(compressed, before)), axis=1) if before else found
 
 
 def related(phrases: Int, ids: Sequence[int]) -> dict[int, list[int]]:
     """{meta-token: the tokens at `PLACES` of its phrase} of the rows of `phrase_rows` for `ids`."""
-    return {ids[at]: places for at, *places, _ in phrases.tolist() if places[0] >= 0}
+    rows = phrases[:, : 1 + len(PLACES)].tolist()
+    return {ids[at]: places for at, *places in rows if places[0] >= 0}
 
 
-def rows_of(known: Mapping[int, Sequence[int]], ids: Sequence[int], owners: Sequence[int], offset: int = 0) -> Int:
+def rows_of(
+    known: Mapping[int, Sequence[int]], ids: Sequence[int], standing: Sequence[Sequence[int]], offset: int = 0
+) -> Int:
     """Rows as those of `phrase_rows`, for what is written behind a prompt.
 
     Args:
         known: `related` of the prompt.
-        owners: of `ids`, see `metatok.reader.written.Brackets`.
+        standing: how `ids` stand, see `metatok.reader.written.Brackets.stand`, all with as many ids before.
         offset: where `ids` begin.
 
-    >>> rows_of({12: [1, 2, 3, 4, 6, 5, 4]}, [7, 12, 1], [-1, -1, 12], offset=30).tolist()
+    >>> rows_of({12: [1, 2, 3, 4, 6, 5, 4]}, [7, 12, 1], [[-1], [-1], [12]], offset=30).tolist()
     [[31, 1, 2, 3, 4, 6, 5, 4, -1], [32, -1, -1, -1, -1, -1, -1, -1, 12]]
     """
     nothing = [-1] * len(PLACES)
     rows = [
-        (offset + i, *known.get(symbol, nothing), owner if owner in known else -1)
-        for i, (symbol, owner) in enumerate(zip(ids, owners, strict=True))
-        if symbol in known or owner in known
+        (offset + i, *known.get(symbol, nothing), owner if owner in known else -1, *before)
+        for i, (symbol, (owner, *before)) in enumerate(zip(ids, standing, strict=True))
+        if symbol in known or owner in known or any(i >= 0 for i in before)
     ]
-    return np.array(rows, dtype=np.int64).reshape(-1, 1 + len(RELATED))
+    width = len(RELATED) + max(map(len, standing), default=1)
+    return np.array(rows, dtype=np.int64).reshape(-1, width)
 
 
 @lru_cache(maxsize=4)
@@ -235,7 +263,7 @@ def make_example(
     if form is not None:
         codec = Codec(tokenizer.vocab_size, tokenizer.meta_tokens, form)
         compressed = codec.compress(raw, seed=rng.getrandbits(32))
-        prompt, phrases = compressed.ids.tolist(), phrase_rows(compressed, offset=1)
+        prompt, phrases = compressed.ids.tolist(), phrase_rows(compressed, 1, config.before)
         if expand:
             written = written_out(compressed, EXPAND, ANSWER)
             brackets = Brackets(EXPAND, ANSWER, codec)
@@ -244,10 +272,10 @@ def make_example(
     segment, position, weight = [0] * start, list(range(start)), [0.0] * start
 
     if expand:
-        owners, repeated = roles(written, brackets)
+        standing, repeated = roles(written, brackets, config.before if form is not None else 0)
         weights = [0.0 if known else config.expand_weight for known in (*repeated, False)]
         parts = [([EXPAND], [*written, EOS], weights)]
-        phrases = np.concatenate((phrases, rows_of(related(phrases, ids), written, owners, offset=start + 1)))
+        phrases = joined((phrases, rows_of(related(phrases, ids), written, standing, offset=start + 1)))
     else:
         between = _between_names(tokenizer)
         parts = []
@@ -289,7 +317,7 @@ def pack(examples: Sequence[Example]) -> Batch:
         ids,
         segment,
         position,
-        np.concatenate(phrases),
+        joined(phrases),
         np.concatenate(where),
         np.concatenate(target),
         np.concatenate(weight),

@@ -1,7 +1,8 @@
 """A trained reader as files that everyone can load: transformers' `LlamaForCausalLM`, its tokenizer, safetensors.
 
-The phrase-based embeddings lie beside the model in `phrase_embedding.safetensors` (eight matrices); without them the
-model still reads compressed prompts, in the paper's plain form.
+The phrase-based embeddings lie beside the model in `phrase_embedding.safetensors` (eight matrices, and one more for
+each id before that embeddings are made of); without them the model still reads compressed prompts, in the paper's plain
+form.
 
     python -m metatok.reader.export RUN FOLDER
 """
@@ -18,7 +19,7 @@ import torch
 
 from metatok.reader.bpe import BOS, EOS, PAD
 from metatok.reader.config import Config, from_dict
-from metatok.reader.data import RELATED
+from metatok.reader.data import RELATED, before_names
 from metatok.reader.folders import TRAINING_FILE
 from metatok.reader.model import EPS, LeanLlama, PhraseEmbedding
 from metatok.tokenizer import MetaTokenizer
@@ -63,7 +64,7 @@ def load_checkpoint(run: Path) -> tuple[LeanLlama, Config]:
     """
     state = torch.load(run / "checkpoint.pt", weights_only=True, map_location="cpu")
     weights, config = state["model"], from_dict(state["config"])
-    model = LeanLlama(config.model, len(weights["embed_tokens.weight"]))
+    model = LeanLlama(config.model, len(weights["embed_tokens.weight"]), config.data.before)
     model.load_state_dict(weights)
     return model.eval(), config
 
@@ -91,13 +92,16 @@ def read_weights(file: Path) -> dict[str, torch.Tensor]:
 
 def load_phrases(folder: Path, width: int) -> PhraseEmbedding:
     """The phrase-based embeddings of an exported reader, float32; a matrix that its file lacks adds nothing."""
-    phrases = PhraseEmbedding(width)
-    phrases.load_state_dict(_phrase_weights(folder, width))
+    weights = _phrase_weights(folder, width)
+    phrases = PhraseEmbedding(width, len(weights) - len(RELATED))
+    phrases.load_state_dict(weights)
     return phrases.eval()
 
 
-def load_exported(model: LeanLlama, folder: Path, new_layers: Sequence[int] = ()) -> None:
-    """Fill a model with the weights of an exported reader, to train it on.
+def load_exported(model: LeanLlama, folder: Path, new_layers: Sequence[int] = ()) -> bool:
+    """Fill a model with the weights of an exported reader, to train it on; False where it lacks the ids before.
+
+    The model's matrices for those (`before`) then stay as they are, and no head of the reader knows of them.
 
     Args:
         new_layers: indices of the model's layers that the reader lacks. They keep their random weights but write
@@ -132,15 +136,20 @@ def load_exported(model: LeanLlama, folder: Path, new_layers: Sequence[int] = ()
         quiet = (f"layers.{i}.self_attn.o_proj", f"layers.{i}.mlp.down_proj")
         weights |= {k: torch.zeros_like(v) if k.startswith(quiet) else v for k, v in new.items()}
     weights |= {f"phrases.{k}": v for k, v in _phrase_weights(folder, model.config.width).items()}
+    lines = {f"phrases.{name}" for name in before_names(model.phrases.before)}
+    lacks_lines = bool(lines) and not lines & weights.keys()
+    if lacks_lines:
+        weights |= {name: value for name, value in model.state_dict().items() if name in lines}
     own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     there = {name: tuple(value.shape) for name, value in weights.items()}
     if own != there:
         wrong = next(name for name in sorted(own.keys() | there.keys()) if own.get(name) != there.get(name))
         raise ValueError(
             f"the reader in {folder} has another shape: {wrong} is {there.get(wrong)} there and {own.get(wrong)} here;"
-            " set [model] as its config.json says"
+            " set [model] as its config.json says, and before in [data] as many as its embeddings are made of"
         )
     model.load_state_dict(weights)
+    return not lacks_lines
 
 
 def export(run: Path, folder: Path) -> None:

@@ -9,7 +9,8 @@ The marks are the ids that the model's own tokenizer gives them (`metatok.reader
 beginning has none. A fine-tuned model is its base model with the adapter merged into it.
 
 The prompt may be compressed, the question never is. Meta-tokens get embeddings made of their phrases
-(`metatok.reader.model.PhraseEmbedding`) where the reader's folder has them; `phrases=False` is the paper's plain form.
+(`metatok.reader.model.PhraseEmbedding`) where the reader's folder has them, and the writer's embeddings are made of the
+ids before each one, too; `phrases=False` is the paper's plain form.
 
 Decoding is greedy and keeps a KV cache. Several threads may ask one reader: an answer has its cache for itself, and the
 model works for one of them at a time, a token each, and where a prompt is written out what takes up a thread with it.
@@ -38,7 +39,7 @@ from torch import Tensor
 from metatok.codec import METHODS, Compressed
 from metatok.ids import as_integer
 from metatok.reader.adapters import load_adapted
-from metatok.reader.data import NO_PHRASES, moved, phrase_rows, related, rows_of
+from metatok.reader.data import NO_PHRASES, RELATED, joined, moved, phrase_rows, related, rows_of
 from metatok.reader.export import PHRASE_FILE, load_phrases
 from metatok.reader.folders import ADAPTER_FILE, WRITER_FOLDER, ReaderError, answer_room, folder_of
 from metatok.reader.marks import FORMAT, Marks
@@ -79,6 +80,11 @@ class Prompt:
     def related(self) -> dict[int, list[int]]:
         """What its meta-tokens' phrases begin and end with, see `metatok.reader.data.related`."""
         return related(self.phrases, self.ids.tolist())
+
+    @property
+    def before(self) -> int:
+        """How many ids before each one its embedding is made of."""
+        return self.phrases.shape[1] - 1 - len(RELATED)
 
 
 @dataclass(frozen=True)
@@ -160,9 +166,10 @@ class Answer(Iterator[str]):
                 prefill, first = seconds, now
             else:
                 later += seconds
-            owners = [brackets.write(token)]
+            before = self._prompt.before
+            standing = [brackets.stand(token, before)]
             tokens = [token, *brackets.thread][: self._room - count]  # a thread is taken up without asking
-            owners += [brackets.write(i) for i in tokens[1:]]
+            standing += [brackets.stand(i, before) for i in tokens[1:]]
             count += len(tokens)
             self.statistics = replace(
                 read,
@@ -177,7 +184,7 @@ class Answer(Iterator[str]):
             if token == reader.marks.eos:
                 return
             yield from tokens
-            embedded = reader.embed_next([self._prompt], [tokens], [owners])
+            embedded = reader.embed_next([self._prompt], [tokens], [standing])
 
 
 def whole_characters(tokens: Iterable[int], fragment: Callable[[list[int]], str]) -> Generator[str]:
@@ -305,7 +312,7 @@ class Reader:
             prompt: a text, or what `prepare` made of one.
             question: stays raw.
             method: how the text is compressed before the model sees it; None leaves it raw.
-            phrases: False gives meta-tokens their own embeddings only, the paper's plain form.
+            phrases: False gives every id its own embedding only, the paper's plain form.
             max_new_tokens: the answer's room, 1 or more; left out, what the model's generation config says.
 
         Raises:
@@ -365,7 +372,9 @@ class Reader:
         if method is None:
             return Prompt.of(ids)
         compressed = self.tokenizer.using(method=method).codec.compress(ids, seed=zlib.crc32(ids.tobytes()))
-        rows = phrase_rows(compressed) if phrases and self.phrases is not None else NO_PHRASES
+        rows = NO_PHRASES
+        if phrases and self.phrases is not None:
+            rows = phrase_rows(compressed, before=self.phrases.before)
         return Prompt(compressed.ids.astype(np.int64), rows, len(ids), compressed)
 
     def written(self, prompt: Prompt) -> list[int]:
@@ -400,8 +409,9 @@ class Reader:
         ids = np.concatenate([np.array(part, dtype=np.int64) for part in (front, prompt.ids, asked)])
         embedded: Tensor = self.embedding(torch.from_numpy(ids[None]).to(self.device))
         brackets = self.brackets(prompt, asked[:1])
-        owners = [-1, *(brackets.write(i) for i in asked[1:])][: len(asked)]
-        rows = np.concatenate((prompt.phrases, rows_of(prompt.related, asked, owners, offset=len(prompt.ids))))
+        nothing = [-1] * (1 + prompt.before)
+        standing = [nothing, *(brackets.stand(i, prompt.before) for i in asked[1:])][: len(asked)]
+        rows = joined((prompt.phrases, rows_of(prompt.related, asked, standing, offset=len(prompt.ids))))
         return self._with_phrases(embedded, moved(rows, len(front)))
 
     def brackets(self, prompt: Prompt, asked: Sequence[int]) -> Brackets:
@@ -413,13 +423,13 @@ class Reader:
         return Brackets(self.marks.expand, self.marks.answer, codec)
 
     def embed_next(
-        self, prompts: Sequence[Prompt], tokens: Sequence[Sequence[int]], owners: Sequence[Sequence[int]]
+        self, prompts: Sequence[Prompt], tokens: Sequence[Sequence[int]], standing: Sequence[Sequence[Sequence[int]]]
     ) -> Tensor:
-        """The input after that of `embed`, k tokens with their owners (`brackets`) for each prompt: (n, k, d)."""
+        """The input after that of `embed`, k tokens and how they stand (`brackets`) for each prompt: (n, k, d)."""
         embedded: Tensor = self.embedding(torch.tensor(tokens, device=self.device))
-        each = enumerate(zip(prompts, tokens, owners, strict=True))
-        rows = [rows_of(prompt.related, its, own, offset=i * len(its)) for i, (prompt, its, own) in each]
-        return self._with_phrases(embedded, np.concatenate(rows))
+        each = enumerate(zip(prompts, tokens, standing, strict=True))
+        rows = [rows_of(prompt.related, its, stand, offset=i * len(its)) for i, (prompt, its, stand) in each]
+        return self._with_phrases(embedded, joined(rows))
 
     def _with_phrases(self, embedded: Tensor, rows: Int) -> Tensor:
         if self.phrases is None or not len(rows):
@@ -437,10 +447,17 @@ class Reader:
         seconds = time.perf_counter() - began
         return seconds + self._step(embedded, reader_cache(self))[1]
 
+    def adopted(self, prompt: Prompt) -> Prompt:
+        """A prompt that another reader prepared, its writer for one, with what this one's embeddings are made of."""
+        if self.phrases is None or self.phrases.before == prompt.before or not len(prompt.phrases):
+            return prompt
+        assert prompt.compressed  # raw ones have no phrases
+        return replace(prompt, phrases=phrase_rows(prompt.compressed, before=self.phrases.before))
+
     def _prepared(self, prompt: str | Prompt, method: str | None, phrases: bool) -> Prompt:
         if isinstance(prompt, Prompt):
             _check_method(method)
-            return prompt
+            return self.adopted(prompt)
         return self.prepare(prompt, method, phrases=phrases)
 
     def _check_length(self, prompt: Prompt, asked: Sequence[int]) -> None:

@@ -12,6 +12,8 @@ of Trockman and Kolter 2023 ("Mimetic Initialization of Self-Attention Layers"):
   counts. A match of w x with w x one place further on finds what follows w x whatever stands between: the answer to a
   question that ends in a name, where the prompt has `name < answer`. The value is the token itself through an
   orthonormal map Q, and Qᵀ writes it back, which with tied embeddings raises its logit.
+- Where embeddings are made of the ids before each one in its line, too (`match_lines`), two heads of layers 1 and 2
+  match those: what stands k before the query with what stands k + 1 before the key.
 - Every other output projection starts small, so that these heads are heard.
 """
 
@@ -30,6 +32,7 @@ REACH = 80.0  # c², the height of the look-back peak before the scale 1/√dh
 SLOW = 0.0015  # RoPE frequencies below this rotate too little to blur a match over some hundred positions
 SHARP = 14.0  # scale of the matching queries
 COPY = 0.5  # scale of the copied token
+LINE, LINE_SHARP = 0.7, 1.5  # scales of the ids before one in its embedding, and of queries and keys that match them
 
 LOOK_BACK = (1, 2, 3)  # positions, heads 0, 1 and 2 of layer 0
 # Heads of layer 1: pairs of how far before the query, and before the key, the tokens stand that must be the same.
@@ -109,3 +112,35 @@ def initialise(model: LeanLlama, generator: torch.Generator) -> None:
         second.k_proj.weight[rows] = key
         second.v_proj.weight[rows] = copied[rows]
         second.o_proj.weight[:, rows] = COPY * copied[rows].T
+    if model.phrases.before:
+        match_lines(model, generator)
+
+
+@torch.no_grad()
+def match_lines(model: LeanLlama, generator: torch.Generator) -> None:
+    """Write the ids before each one into its embedding, and let two heads of layers 1 and 2 match them, too.
+
+    Each of the `before` ids goes through one random map A into a subspace of its own. What the heads match already
+    stays: of the places that they see, those with more ids alike before them get a higher score. So this serves a model
+    that was trained without, as well; its loss is back after some hundred steps.
+    """
+    c, before = model.config, model.phrases.before
+    d, dh = c.width, c.width // c.heads
+    n, k = dh // 2, d // (2 * before)
+    slow = (c.rope_theta ** (-torch.arange(n) / n) < SLOW).nonzero()[:, 0]
+    places = torch.cat((slow, slow + n))
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    read = normal(k, d) * d**-0.5  # A
+    written = torch.linalg.qr(normal(d, before * k))[0].T.view(before, k, d)
+    for i in range(before):
+        model.phrases.get_parameter(f"before_{i + 1}").copy_(LINE * read.T @ written[i])
+    for block in model.blocks[1:3]:
+        for head in range(2):
+            rows = places + head * dh
+            for i in range(before - 1):
+                mixed = LINE_SHARP * normal(len(places), k) * len(places) ** -0.5
+                block.self_attn.q_proj.weight[rows] += mixed @ written[i]
+                block.self_attn.k_proj.weight[rows] += mixed @ written[i + 1]

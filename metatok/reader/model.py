@@ -7,7 +7,9 @@ model.
 `PhraseEmbedding` is the one thing the format does not ask for: the input embedding of a meta-token is its own vector
 and, added to it, learned projections of the embeddings of its phrase's first four and last three tokens; what stands in
 a phrase that is being defined has a projection of its meta-token's embedding added. So a phrase leads to its uses as
-its uses lead to it. All is computed before the model and passed as `inputs_embeds`, so the model stays a plain Llama.
+its uses lead to it. Some models have the ids before each one in its line added in the same way (see
+`metatok.reader.written`). All is computed before the model and passed as `inputs_embeds`, so the model stays a plain
+Llama.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metatok.reader.config import ModelConfig
-from metatok.reader.data import RELATED, Batch
+from metatok.reader.data import RELATED, Batch, before_names
 
 EPS = 1e-6
 SLICES = 4  # of a sequence's positions, which attend one after the other
@@ -128,12 +130,16 @@ class Block(nn.Module):
 
 
 class PhraseEmbedding(nn.Module):
-    """Projections of the embeddings of `RELATED` ids, added to those of meta-tokens and of phrases written down."""
+    """Projections of the embeddings of `RELATED` ids, added to those of meta-tokens and of phrases written down; and of
+    the `before` ids before each in its line, where there are such, which start at nothing."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, before: int = 0):
         super().__init__()
+        self.before = before
         for name, scale in zip(RELATED, PROJECTIONS, strict=True):
             self.register_parameter(name, nn.Parameter(scale * torch.eye(width)))
+        for name in before_names(before):
+            self.register_parameter(name, nn.Parameter(torch.zeros(width, width)))
 
     def forward(self, embedded: Tensor, table: Tensor, phrases: Tensor) -> Tensor:
         """Input embeddings with those of related ids added.
@@ -141,13 +147,13 @@ class PhraseEmbedding(nn.Module):
         Args:
             embedded: (b, t, d), or any shape that ends in d.
             table: (vocabulary, d), the embedding of every id.
-            phrases: (m, 1 + r), int64: an index into the positions of `embedded`, then the r `RELATED` ids, -1 where
-                there is none. See `metatok.reader.data.phrase_rows`.
+            phrases: (m, 1 + r), int64: an index into the positions of `embedded`, then the r `RELATED` ids, and
+                those before where there are such, -1 where there is none. See `metatok.reader.data.phrase_rows`.
         """
-        at, tokens = phrases[:, 0], phrases[:, 1:]
+        names = (*RELATED, *before_names(self.before))
+        at, tokens = phrases[:, 0], F.pad(phrases[:, 1:], (0, 1 + len(names) - phrases.shape[1]), value=-1)
         rows = F.embedding(tokens.clamp(min=0), table) * (tokens >= 0).unsqueeze(-1).to(table.dtype)
-        projections = torch.cat([self.get_parameter(name) for name in RELATED])
-        added = rows.flatten(1) @ projections
+        added = rows.flatten(1) @ torch.cat([self.get_parameter(name) for name in names])
         return embedded.view(-1, embedded.shape[-1]).index_add(0, at, added).view_as(embedded)
 
 
@@ -157,13 +163,13 @@ class LeanLlama(nn.Module):
     cos: Tensor  # (positions, d / heads), of the rotary embedding
     sin: Tensor
 
-    def __init__(self, config: ModelConfig, vocabulary: int):
+    def __init__(self, config: ModelConfig, vocabulary: int, before: int = 0):
         super().__init__()
         self.config = config
         self.embed_tokens = nn.Embedding(vocabulary, config.width)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = Norm(config.width)
-        self.phrases = PhraseEmbedding(config.width)
+        self.phrases = PhraseEmbedding(config.width, before)
         half = config.width // config.heads // 2
         frequencies = config.rope_theta ** (-torch.arange(half, dtype=torch.float64) / half)
         angles = torch.arange(config.longest, dtype=torch.float64)[:, None] * frequencies.repeat(2)

@@ -36,7 +36,7 @@ from metatok.reader.config import Config, OptimizerConfig, from_dict, load_confi
 from metatok.reader.data import Batch, check_names, pool_of_batches
 from metatok.reader.export import load_exported
 from metatok.reader.heldout import Item, accuracy, held_out
-from metatok.reader.mimetic import initialise
+from metatok.reader.mimetic import initialise, match_lines
 from metatok.reader.model import LeanLlama, on
 from metatok.reader.muon import Muon
 from metatok.reader.running import agreed, ended, leave, stopping, write_checkpoint
@@ -101,10 +101,12 @@ class Run:
         with self.processes.main_process_first():
             self.tokenizer = self._tokenizer()
         self.dtype = fast_dtype(self.device)
-        self.model = LeanLlama(config.model, self.tokenizer.vocab_size + self.tokenizer.codec.n_added)
-        initialise(self.model, torch.Generator().manual_seed(config.seed))
-        if config.start_from:
-            load_exported(self.model, Path(config.start_from), config.new_layers)
+        vocabulary = self.tokenizer.vocab_size + self.tokenizer.codec.n_added
+        self.model = LeanLlama(config.model, vocabulary, config.data.before)
+        generator = torch.Generator().manual_seed(config.seed)
+        initialise(self.model, generator)
+        if config.start_from and not load_exported(self.model, Path(config.start_from), config.new_layers):
+            match_lines(self.model, generator)  # once more: the heads that did are the exported reader's now
         self.model.to(self.device)
         if config.compile:
             for block in self.model.blocks:

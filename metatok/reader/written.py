@@ -13,6 +13,10 @@ All ids of a thread have been written before, in an order that the brackets sett
 closing mark was written, `Brackets.thread` says what follows, and decoding takes that as it is. Of the prompt it knows
 the method only; what it repeats is what was written, and where a model wrote an id that is wrong, the thread has it,
 too.
+
+The same brackets tell which ids stand before one in its *line*, the prompt's own order: `Brackets.stand` while a prompt
+is written out, `lines_before` in the prompt. A writer's embeddings may be made of them, too, so that it can compare
+more ids than its first layer looks back.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metatok.codec import Codec, Compressed
 from metatok.pool import phrase_length
@@ -132,6 +137,8 @@ class Brackets:
         self._codec = codec
         self._levels = [_Level(-1, [])]
         self._closed = -1
+        self._thread_from = 0  # where the phrase begins that the thread is of
+        self._at: tuple[list[int], int, int] = ([], 0, 0)  # of the latest id: its line, what begins there, its place
         self.thread: list[int] = []
 
     def write(self, symbol: int) -> int:
@@ -147,8 +154,10 @@ class Brackets:
         [14, 14, 14, 14, -1, -1]
         """
         level = self._levels[-1]
+        self._at = (level.line, self._start(level), len(level.line))
         if self.thread:
             self.thread.pop(0)
+            self._at = (level.line, self._thread_from, len(level.line) - 1 - len(self.thread))
             return self._closed if self.thread else level.owner
         if symbol == self.opening:
             before = level.line[-1:]
@@ -159,14 +168,15 @@ class Brackets:
                 return -1
             self._closed = self._levels.pop().owner
             level = self._levels[-1]
-            start = level.phrases[-1][0] if level.phrases else 0
+            self._thread_from = self._start(level)
             if self._codec is not None:
-                thread = level.line[max(start, len(level.line) - 1 - THREAD) :]
+                thread = level.line[max(self._thread_from, len(level.line) - 1 - THREAD) :]
                 self.thread = [self.opening] * (THREAD + 1 - len(thread)) + thread
             level.complete()
             return self._closed
         if self._codec is not None and self._codec.method == "inline" and level.pending:  # its number tells how long
             level.phrases.append([len(level.line) - 1, phrase_length(level.line[-1] - self._codec.first_meta)])
+            self._at = (level.line, len(level.line) - 1, len(level.line))
         level.line.append(symbol)
         if self._codec is not None and symbol >= self._codec.first_meta:
             level.pending = True
@@ -174,15 +184,55 @@ class Brackets:
             level.complete()
         return level.owner
 
+    def stand(self, symbol: int, count: int = 0) -> list[int]:
+        """Take note of the next id; its owner, and the `count` ids before it as they stand in the prompt, the nearest
+        first: what is in brackets between is left out, and the phrase or the body that it is in is not left. -1 where
+        there is none. For the ids of a thread it is the phrase that the last of them is in.
 
-def roles(written: Iterable[int], brackets: Brackets) -> tuple[list[int], list[bool]]:
-    """For each id of a prompt written out its owner, and whether it takes up a thread and so has not to be found.
+        >>> from metatok import Codec
+        >>> brackets = Brackets(8, 9, Codec(10, 4, "inline"))
+        >>> written = [14, 1, 2, 3, 4, 5, 6, 7, 14, 8, 1, 2, 3, 4, 9, 4, 5, 6, 7, 14, 6]
+        >>> standing = [brackets.stand(i, 2) for i in written]
+        >>> standing[1], standing[8], standing[11], standing[16], standing[20]
+        ([-1, 14, -1], [-1, 7, 6], [14, 1, 14], [14, 4, 3], [-1, 14, 7])
+        """
+        owner = self.write(symbol)
+        line, start, place = self._at
+        before = line[max(start, place - count) : max(start, place)][::-1] if self._codec is not None else []
+        return [owner, *before, *[-1] * (count - len(before))]
+
+    @staticmethod
+    def _start(level: _Level) -> int:
+        return level.phrases[-1][0] if level.phrases else 0
+
+
+def roles(written: Iterable[int], brackets: Brackets, before: int = 0) -> tuple[list[list[int]], list[bool]]:
+    """For each id of a prompt written out how it stands (`Brackets.stand`), and whether it takes up a thread and so has
+    not to be found.
 
     Args:
         brackets: in which nothing is written yet.
+        before: how many ids before it are told.
     """
-    owners, repeated = [], []
+    standing, repeated = [], []
     for symbol in written:
         repeated.append(bool(brackets.thread))
-        owners.append(brackets.write(symbol))
-    return owners, repeated
+        standing.append(brackets.stand(symbol, before))
+    return standing, repeated
+
+
+def lines_before(compressed: Compressed, count: int) -> NDArray[np.int64]:
+    """For each id of a compressed prompt the `count` ids before it, (n, count), as `Brackets.stand` tells them.
+
+    >>> from metatok import Codec
+    >>> compressed = Codec(10, 4, "inline").compress([1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 6])
+    >>> lines_before(compressed, 2)[[0, 1, 2, 9]].tolist()
+    [[-1, -1], [14, -1], [1, 14], [14, 7]]
+    """
+    ids, defines = compressed.ids.tolist(), compressed.defines.tolist()
+    first = {symbol: place for place, symbol in reversed(list(enumerate(ids)))}
+    body = defines.index(-1) if -1 in defines else 0
+    starts = [first.get(owner, body) for owner in defines]
+    places = np.arange(len(ids))[:, None] - np.arange(1, count + 1)
+    found = np.array(ids, dtype=np.int64)[np.maximum(places, 0)] if ids else np.empty((0, count), dtype=np.int64)
+    return np.where(places >= np.array(starts, dtype=np.int64)[:, None], found, -1)
