@@ -61,7 +61,7 @@ def _written_out(form: Mapping[str, Any]) -> str:
     if "expand_exact" not in form:
         return ""
     exact, tokens = 100 * form["expand_exact"], 100 * form["expand_tokens"]
-    return f"{exact:.1f} (tokens {tokens:.2f})"  # of some hundred tokens: 99.95 is far from 100
+    return f"{exact:.1f} (tokens {tokens:.3f})"  # of some hundred tokens: 99.95 is far from 100
 
 
 def caption(results: Mapping[str, Any]) -> str:
