@@ -272,7 +272,7 @@ def make_example(
     segment, position, weight = [0] * start, list(range(start)), [0.0] * start
 
     if expand:
-        standing, repeated = roles(written, brackets, config.before if form is not None else 0)
+        standing, repeated = roles(written, brackets, config.before)
         weights = [0.0 if known else config.expand_weight for known in (*repeated, False)]
         parts = [([EXPAND], [*written, EOS], weights)]
         phrases = joined((phrases, rows_of(related(phrases, ids), written, standing, offset=start + 1)))

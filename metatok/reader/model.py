@@ -131,7 +131,7 @@ class Block(nn.Module):
 
 class PhraseEmbedding(nn.Module):
     """Projections of the embeddings of `RELATED` ids, added to those of meta-tokens and of phrases written down; and of
-    the `before` ids before each in its line, where there are such, which start at nothing."""
+    the `before` ids before each in its line, which are zero until `metatok.reader.mimetic` or training writes them."""
 
     def __init__(self, width: int, before: int = 0):
         super().__init__()
