@@ -335,20 +335,21 @@ class Scripted(torch.nn.Module):
             which = int(known[row, 0, 0, 0])  # the row that it was in the first pass
             seen = known.shape[2] if attention_mask is None else int(attention_mask[row].sum())
             logits[row, 0, self.scripts[which][seen - self.read[which]]] = 1.0
+            logits[row, 0, EXPAND] = 2.0  # which no form of a prompt written out asks for
         return SimpleNamespace(logits=logits)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_threads_are_taken_up_without_asking(reader: Reader, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model that knows all but the threads: in their places it says the end."""
+def test_what_is_settled_is_not_asked_for(reader: Reader, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that knows all but what is settled: there it says the end, and everywhere else a barred mark first."""
     monkeypatch.setattr(type(reader), "writer", property(lambda self: self))
     texts = ["ab/cd/ef/gh\n" * k + "cd/ef/gh/ij\n" * 3 for k in (5, 2, 9)]
     prompts = [reader.prepare(text, method) for text in texts]
     written = [reader.written(prompt) for prompt in prompts]
-    repeated = [reader.repeated(prompt, ids) for prompt, ids in zip(prompts, written, strict=True)]
-    assert all(any(r) for r in repeated)
+    settled = [reader.settled(prompt, ids) for prompt, ids in zip(prompts, written, strict=True)]
+    assert all(any(s) for s in settled)
     scripts = []
-    for ids, known in zip(written, repeated, strict=True):
+    for ids, known in zip(written, settled, strict=True):
         scripts.append([EOS if k else i for i, k in zip(ids, known, strict=True)] + [EOS])
     read = [reader.input_tokens(prompt, [EXPAND]) for prompt in prompts]
     monkeypatch.setattr(reader, "model", Scripted(reader, scripts, read))
@@ -358,8 +359,8 @@ def test_threads_are_taken_up_without_asking(reader: Reader, method: str, monkey
     answer = reader.expand(prompts[0], method)
     assert answer.read() == texts[0]
     assert (answer.statistics.answer_tokens, answer.statistics.finished) == (len(written[0]) + 1, True)
-    assert reader.model.passes == len(written[0]) + 1 - sum(repeated[0])
-    thread = repeated[0].index(True)
+    assert reader.model.passes == len(written[0]) + 1 - sum(settled[0])
+    thread = settled[0].index(True)
     for room in range(thread - 1, thread + 12):  # the first thread does not fit, or does
         monkeypatch.setattr(reader, "model", Scripted(reader, scripts[:1], read))
         answer = Answer(reader, prompts[0], [EXPAND], room, 0.0, expands=True)
@@ -457,5 +458,5 @@ def test_the_bundled_writer_writes_small_trees_out() -> None:
     prompt = reader.writer.prepare(exact, "inline")
     written = reader.writer.written(prompt)
     assert answer.statistics.answer_tokens == len(written) + 1
-    assert any(reader.writer.repeated(prompt, written))
+    assert any(reader.writer.settled(prompt, written))
     assert _decode(reader.writer, [(prompt, [EXPAND])] * 2, len(written) + 1) == [written] * 2

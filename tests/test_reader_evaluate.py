@@ -117,7 +117,7 @@ def test_a_writer_is_measured_with_what_it_knows(reader: Reader, results: dict[s
         prompts = [alone.prepare(sample.prompt, method) for sample in picked]
         wrong, asked_for = sum(wrong_when_expanded(alone, prompts)), 0
         for p in prompts:
-            asked_for += len(alone.written(p)) + 1 - sum(alone.repeated(p, alone.written(p)))
+            asked_for += len(alone.written(p)) + 1 - sum(alone.settled(p, alone.written(p)))
         assert found["results"][method]["expand_tokens"] == pytest.approx(1 - wrong / asked_for, abs=1e-5)
     assert any(found["results"][m]["expand_tokens"] != before["expand_tokens"] for m, before in measured.items())
 

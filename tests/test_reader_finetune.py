@@ -186,10 +186,10 @@ def test_examples_are_what_people_will_ask(untied: Path) -> None:
     codec = Codec(tokenizer.vocab_size, 64, "ltsc")
     brackets = Brackets(marks.expand, marks.answer, codec)
     assert list(read_back(written, tokenizer.vocab_size, brackets)) == list(encode(prompt))
-    repeated = roles(written, Brackets(marks.expand, marks.answer, codec))[1]
-    assert any(repeated)
+    settled = roles(written, Brackets(marks.expand, marks.answer, codec))[1]
+    assert any(settled)
     assert end_mark == marks.eos
-    assert expand.weight.tolist() == [*[0] * start, *(0.5 * (not known) for known in repeated), 0.5]
+    assert expand.weight.tolist() == [*[0] * start, *(0.5 * (not known) for known in settled), 0.5]
     again = make_example(tokenizer, marks, sample, random.Random(2), "inline")
     assert len(again.ids) == len(short.ids)
     assert again.ids.tolist() != short.ids.tolist()  # other meta-tokens

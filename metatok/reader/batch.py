@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from metatok.reader.generate import Prompt, Reader, reader_cache
+from metatok.reader.generate import Prompt, Reader, likeliest, reader_cache
 
 BATCH_TOKENS = 8192  # input tokens, padding included, that are read together
 # Fewer where nothing is gained by more: on a CPU padded prompts cost more than prompts one by one, as what masks the
@@ -48,7 +48,7 @@ def answers(
 @torch.inference_mode()
 def _decode(reader: Reader, inputs: Sequence[tuple[Prompt, Sequence[int]]], max_new_tokens: int) -> list[list[int]]:
     """The tokens that follow each prompt and what is asked, padded on the left into one batch; those that are answered
-    leave it. What takes up a thread is taken as it is, whatever the model says (`metatok.reader.written`)."""
+    leave it. What is settled is taken as it is, whatever the model says (`metatok.reader.written`)."""
     prompts, brackets = [prompt for prompt, _ in inputs], [reader.brackets(*of) for of in inputs]
     lengths = torch.tensor([reader.input_tokens(*of) for of in inputs], device=reader.device)
     longest = int(lengths.max())
@@ -66,8 +66,10 @@ def _decode(reader: Reader, inputs: Sequence[tuple[Prompt, Sequence[int]]], max_
             use_cache=True,
             logits_to_keep=1,
         )
-        likeliest = zip(alive, out.logits[:, -1].argmax(-1).tolist(), strict=True)
-        following = [brackets[i].thread[0] if brackets[i].thread else token for i, token in likeliest]
+        following = [
+            brackets[i].settled[0] if brackets[i].settled else likeliest(logits, brackets[i].barred)
+            for i, logits in zip(alive, out.logits[:, -1], strict=True)
+        ]
         going = [row for row, token in enumerate(following) if token != reader.marks.eos]
         if not going:
             break
@@ -90,7 +92,7 @@ def wrong_when_expanded(
     done: Callable[[int], object] = lambda count: None,
 ) -> list[int]:
     """For each prompt, how many ids of it written out, and the end, are not the likeliest after the true ones before.
-    What takes up a thread is not asked for (`metatok.reader.written`), and so not counted.
+    What is settled (`metatok.reader.written`) is not asked for, and so not counted.
 
     Greedy decoding writes the prompt out exactly if and only if there are none, so one pass over the written-out prompt
     tells; decoding would take hundreds.
@@ -103,10 +105,11 @@ def wrong_when_expanded(
         hidden = _hidden(reader, inputs)
         for row, i in enumerate(indices):
             start, written = reader.input_tokens(prompts[i]), texts[i]
-            likeliest = _logits(reader, hidden[row, start : start + len(written) + 1]).argmax(-1)
-            repeated = [*reader.repeated(prompts[i], written), False]
-            ids = zip(likeliest.tolist(), [*written, reader.marks.eos], repeated, strict=True)
-            results[i] = sum(a != b for a, b, known in ids if not known)
+            logits = _logits(reader, hidden[row, start : start + len(written) + 1])
+            brackets = reader.brackets(prompts[i], [reader.marks.expand])
+            for token, its in zip([*written, reader.marks.eos], logits, strict=True):
+                results[i] += not brackets.settled and likeliest(its, brackets.barred) != token
+                brackets.write(token)
         done(len(indices))
     return results
 

@@ -47,7 +47,7 @@ class DataConfig:
     prompt_weight: float = 0.05  # on positions of the prompt; names there cannot be known, and are noise
     # On all places of the prompts of a task whose prompts are text to go on with, like code; they keep their words.
     text_weights: dict[str, float] = field(default_factory=dict)
-    expand_weight: float = 0.3  # on positions of an expanded prompt, but for what takes up a thread
+    expand_weight: float = 0.3  # on positions of an expanded prompt, but for what is settled
     pool: int = 256  # examples that are made together, and sorted by length
     batch_tokens: int = 2560
     longest: int = 2048  # examples that are longer are left out

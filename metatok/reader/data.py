@@ -272,8 +272,8 @@ def make_example(
     segment, position, weight = [0] * start, list(range(start)), [0.0] * start
 
     if expand:
-        standing, repeated = roles(written, brackets, config.before)
-        weights = [0.0 if known else config.expand_weight for known in (*repeated, False)]
+        standing, settled = roles(written, brackets, config.before)
+        weights = [0.0 if known else config.expand_weight for known in (*settled, False)]
         parts = [([EXPAND], [*written, EOS], weights)]
         phrases = joined((phrases, rows_of(related(phrases, ids), written, standing, offset=start + 1)))
     else:

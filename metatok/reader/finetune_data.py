@@ -85,8 +85,8 @@ def make_example(
     """One question about one prompt, raw (`form` None) or compressed with meta-tokens drawn at random.
 
     Args:
-        expand_weight: ask for the whole prompt instead, with this weight on each of its tokens but those that take up a
-            thread, see `metatok.reader.written`.
+        expand_weight: ask for the whole prompt instead, with this weight on each of its tokens but those that are
+            settled, see `metatok.reader.written`.
     """
     prompt = written = tokenizer.encode(sample.prompt).tolist()
     brackets = Brackets(-1, -1)
@@ -106,8 +106,8 @@ def make_example(
     if expand_weight is None:
         weight[len(front) :] = 1.0
     else:
-        repeated = roles(written, brackets)[1]
-        weight[len(front) :] = [0.0 if known else expand_weight for known in (*repeated, False)]
+        settled = roles(written, brackets)[1]
+        weight[len(front) :] = [0.0 if known else expand_weight for known in (*settled, False)]
     return Example(np.array(front + answer), np.zeros(n, dtype=np.int64), np.arange(n), weight, NO_PHRASES)
 
 

@@ -13,7 +13,7 @@ The prompt may be compressed, the question never is. Meta-tokens get embeddings 
 ids before each one, too; `phrases=False` is the paper's plain form.
 
 Decoding is greedy and keeps a KV cache. Several threads may ask one reader: an answer has its cache for itself, and the
-model works for one of them at a time, a token each, and where a prompt is written out what takes up a thread with it.
+model works for one of them at a time, a token each, and where a prompt is written out what is settled then with it.
 `metatok.reader.batch` reads many prompts at once.
 """
 
@@ -159,7 +159,7 @@ class Answer(Iterator[str]):
         prefill = later = first = 0.0
         count = passes = 0
         while count < self._room:
-            token, seconds = reader._step(embedded, cache)
+            token, seconds = reader._step(embedded, cache, brackets.barred)
             now = time.perf_counter() - self._began
             passes += 1
             if passes == 1:
@@ -167,9 +167,10 @@ class Answer(Iterator[str]):
             else:
                 later += seconds
             before = self._prompt.before
-            standing = [brackets.stand(token, before)]
-            tokens = [token, *brackets.thread][: self._room - count]  # a thread is taken up without asking
-            standing += [brackets.stand(i, before) for i in tokens[1:]]
+            tokens, standing = [token], [brackets.stand(token, before)]
+            while brackets.settled and count + len(tokens) < self._room:  # what has to follow is not asked for
+                tokens.append(brackets.settled[0])
+                standing.append(brackets.stand(tokens[-1], before))
             count += len(tokens)
             self.statistics = replace(
                 read,
@@ -383,8 +384,8 @@ class Reader:
             return prompt.ids.tolist()
         return written_out(prompt.compressed, self.marks.expand, self.marks.answer)
 
-    def repeated(self, prompt: Prompt, written: Sequence[int]) -> list[bool]:
-        """Which ids of a prompt written out take up a thread: they follow from those before, and are not asked for."""
+    def settled(self, prompt: Prompt, written: Sequence[int]) -> list[bool]:
+        """Which ids of a prompt written out are settled by those before them, and not asked for."""
         return roles(written, self.brackets(prompt, [self.marks.expand]))[1]
 
     def question(self, question: str) -> list[int]:
@@ -476,13 +477,20 @@ class Reader:
         )
 
     @torch.inference_mode()
-    def _step(self, embedded: Tensor, cache: Any) -> tuple[int, float]:
-        """The likeliest token after what the cache holds and `embedded`, and the seconds it took."""
+    def _step(self, embedded: Tensor, cache: Any, barred: Sequence[int] = ()) -> tuple[int, float]:
+        """The likeliest token after what the cache holds and `embedded`, none of `barred`, and the seconds it took."""
         with self._busy:
             began = time.perf_counter()
             out = self.model(inputs_embeds=embedded, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            token = int(out.logits[0, -1].argmax())
+            token = likeliest(out.logits[0, -1], barred)
             return token, time.perf_counter() - began
+
+
+def likeliest(logits: Tensor, barred: Sequence[int] = ()) -> int:
+    """The id of the greatest logit, (vocabulary,), but for those of `barred`, which are lowered in place."""
+    if barred:
+        logits[barred] = -torch.inf
+    return int(logits.argmax())
 
 
 def _check_text(name: str, value: object) -> None:

@@ -78,7 +78,7 @@ def written_out(writer: Reader, picked: Sequence[Sample], done: Done) -> list[Ro
         for i in range(len(picked)):
             rows[i][method] = {}
         for i, count in zip(fits, wrong, strict=True):
-            of = 1 + writer.repeated(prompts[i], texts[i]).count(False)
+            of = 1 + writer.settled(prompts[i], texts[i]).count(False)
             rows[i][method] = {"wrong": count, "asked": of}
     return rows
 

@@ -10,9 +10,12 @@ the same ids in the prompt, and a model that looks for them finds it. That is th
 is read from a path that is written first. `read_back` leaves it out.
 
 All ids of a thread have been written before, in an order that the brackets settle, so nobody has to find them: when a
-closing mark was written, `Brackets.thread` says what follows, and decoding takes that as it is. Of the prompt it knows
-the method only; what it repeats is what was written, and where a model wrote an id that is wrong, the thread has it,
-too.
+closing mark was written, `Brackets.settled` says what follows, and decoding takes that as it is. So it does where the
+method's form leaves no choice of a mark: an opening one behind every meta-token but, in `inline`, where it was first
+written, and there, as its number tells how long its phrase is, a closing one behind so many symbols. Of the prompt
+decoding knows the method only; what it repeats is what was written, and where a model wrote an id that is wrong, the
+thread has it, too. A model is asked for everything else: which id comes next and, but for `inline`, where a phrase
+ends.
 
 The same brackets tell which ids stand before one in its *line*, the prompt's own order: `Brackets.stand` while a prompt
 is written out, `lines_before` in the prompt. A writer's embeddings may be made of them, too, so that it can compare
@@ -94,9 +97,9 @@ def read_back(written: Iterable[int], vocab_size: int, brackets: Brackets) -> It
     [1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 6]
     """
     for symbol in written:
-        repeated = bool(brackets.thread)
+        in_thread = bool(brackets.thread)
         brackets.write(symbol)
-        if not repeated and symbol < vocab_size and symbol not in (brackets.opening, brackets.closing):
+        if not in_thread and symbol < vocab_size and symbol not in (brackets.opening, brackets.closing):
             yield symbol
 
 
@@ -106,7 +109,9 @@ class _Level:
 
     owner: int  # the meta-token before the brackets, or what else a model wrote there; -1 in none
     line: list[int]  # ids as they stand in the prompt: without what is in brackets, and without threads
-    phrases: list[list[int]] = field(default_factory=list)  # being defined here: where each begins, symbols to come
+    origin: int = -1  # the place in the prompt where the line begins, as far as that is known (`inline`)
+    phrases: list[list[int]] = field(default_factory=list)  # being written down: where each begins, symbols to come
+    ends: bool = False  # with the last of these phrases, which is the one that the brackets are for
     pending: bool = False  # the last id is a meta-token, and what follows it tells whether its phrase does
 
     def complete(self) -> None:
@@ -128,14 +133,16 @@ class Brackets:
 
     Attributes:
         opening, closing: the marks; -1 where there are no brackets.
-        thread: the ids that have to follow, behind a closing mark; empty elsewhere.
+        thread: the ids that have to follow behind a closing mark; empty elsewhere.
     """
 
     def __init__(self, opening: int, closing: int, codec: Codec | None = None):
         """`codec` is the one that compressed the prompt; None where it is raw."""
         self.opening, self.closing = opening, closing
         self._codec = codec
-        self._levels = [_Level(-1, [])]
+        self._levels = [_Level(-1, [], origin=0)]
+        self._inline = codec is not None and codec.method == "inline"
+        self._first: dict[int, int] = {}  # where in the prompt each meta-token was first written (`inline`)
         self._closed = -1
         self._thread_from = 0  # where the phrase begins that the thread is of
         self._at: tuple[list[int], int, int] = ([], 0, 0)  # of the latest id: its line, what begins there, its place
@@ -160,8 +167,7 @@ class Brackets:
             self._at = (level.line, self._thread_from, len(level.line) - 1 - len(self.thread))
             return self._closed if self.thread else level.owner
         if symbol == self.opening:
-            before = level.line[-1:]
-            self._levels.append(_Level(before[0] if before else -1, before))
+            self._open(level.line[-1:])
             return self._levels[-1].owner
         if symbol == self.closing:
             if len(self._levels) == 1:
@@ -174,15 +180,45 @@ class Brackets:
                 self.thread = [self.opening] * (THREAD + 1 - len(thread)) + thread
             level.complete()
             return self._closed
-        if self._codec is not None and self._codec.method == "inline" and level.pending:  # its number tells how long
-            level.phrases.append([len(level.line) - 1, phrase_length(level.line[-1] - self._codec.first_meta)])
+        if self._inline and level.pending:  # the phrase of the id before begins
+            level.phrases.append([len(level.line) - 1, self._length(level.line[-1])])
             self._at = (level.line, len(level.line) - 1, len(level.line))
         level.line.append(symbol)
-        if self._codec is not None and symbol >= self._codec.first_meta:
+        if self._is_meta(symbol):
             level.pending = True
+            if len(self._levels) == 1:
+                self._first.setdefault(symbol, len(level.line) - 1)
         else:
             level.complete()
         return level.owner
+
+    @property
+    def settled(self) -> list[int]:
+        """The ids that have to follow: a thread, or the mark for which the method's form leaves no choice. Empty where
+        a model is asked.
+
+        >>> from metatok import Codec
+        >>> brackets, settled = Brackets(8, 9, Codec(10, 4, "inline")), []
+        >>> for symbol in [14, 1, 2, 3, 4, 5, 14, 8, 1, 2, 3, 4, 9]:
+        ...     _ = brackets.write(symbol)
+        ...     settled.append(brackets.settled)
+        >>> settled[0], settled[6], settled[-2], settled[-1]
+        ([], [8], [9], [2, 3, 4, 5, 14])
+        """
+        level = self._levels[-1]
+        if self.thread:
+            return list(self.thread)
+        if level.pending:
+            return [self.opening] if not self._inline or self._used(level) else []
+        return [self.closing] if level.ends and not level.phrases else []
+
+    @property
+    def barred(self) -> list[int]:
+        """The marks that cannot be what a model is asked for next."""
+        if self._codec is None:
+            return []
+        may_close = len(self._levels) > 1 and not self._levels[-1].ends
+        return [self.opening] if may_close else [self.opening, self.closing]
 
     def stand(self, symbol: int, count: int = 0) -> list[int]:
         """Take note of the next id; its owner, and the `count` ids before it as they stand in the prompt, the nearest
@@ -201,24 +237,44 @@ class Brackets:
         before = line[max(start, place - count) : max(start, place)][::-1] if self._codec is not None else []
         return [owner, *before, *[-1] * (count - len(before))]
 
+    def _open(self, before: list[int]) -> None:
+        """Brackets, behind these ids: one, or none where a model wrote no other before them."""
+        level = _Level(before[0] if before else -1, before)
+        if self._inline and self._is_meta(level.owner):
+            level.origin = self._first.get(level.owner, -1)
+            level.phrases, level.ends = [[0, self._length(level.owner)]], True
+        self._levels.append(level)
+
+    def _used(self, level: _Level) -> bool:
+        """Whether the meta-token that was just written stands for its phrase, and not before it (`inline`)."""
+        first = self._first.get(level.line[-1], -1)
+        return first >= 0 and level.origin >= 0 and first != level.origin + len(level.line) - 1
+
+    def _is_meta(self, symbol: int) -> bool:
+        return self._codec is not None and symbol >= self._codec.first_meta
+
+    def _length(self, meta: int) -> int:
+        assert self._codec
+        return phrase_length(meta - self._codec.first_meta)
+
     @staticmethod
     def _start(level: _Level) -> int:
         return level.phrases[-1][0] if level.phrases else 0
 
 
 def roles(written: Iterable[int], brackets: Brackets, before: int = 0) -> tuple[list[list[int]], list[bool]]:
-    """For each id of a prompt written out how it stands (`Brackets.stand`), and whether it takes up a thread and so has
-    not to be found.
+    """For each id of a prompt written out how it stands (`Brackets.stand`), and whether those before it settle it, so
+    that it has not to be found.
 
     Args:
         brackets: in which nothing is written yet.
         before: how many ids before it are told.
     """
-    standing, repeated = [], []
+    standing, settled = [], []
     for symbol in written:
-        repeated.append(bool(brackets.thread))
+        settled.append(bool(brackets.settled))
         standing.append(brackets.stand(symbol, before))
-    return standing, repeated
+    return standing, settled
 
 
 def lines_before(compressed: Compressed, count: int) -> NDArray[np.int64]:
