@@ -22,13 +22,14 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from metatok.codec import METHODS  # noqa: E402
 from metatok.reader import Reader, ReaderError, bundled  # noqa: E402
+from metatok.reader.answer import Answer, whole_characters  # noqa: E402
 from metatok.reader.average import average  # noqa: E402
 from metatok.reader.batch import SelfInformation, _decode, answers, self_information, wrong_when_expanded  # noqa: E402
 from metatok.reader.bpe import ANSWER, BOS, EOS, EXPAND, QUESTION  # noqa: E402
 from metatok.reader.data import moved  # noqa: E402
 from metatok.reader.export import PHRASE_FILE  # noqa: E402
 from metatok.reader.folders import ASSETS, VARIABLE, folder_of  # noqa: E402
-from metatok.reader.generate import Answer, Prompt, whole_characters  # noqa: E402
+from metatok.reader.generate import Prompt  # noqa: E402
 from metatok.tasks.base import Sample, get, samples  # noqa: E402
 
 FORMS = (None, *METHODS)

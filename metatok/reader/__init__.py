@@ -11,17 +11,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from metatok.reader.answer import Answer as Answer
+    from metatok.reader.answer import Statistics as Statistics
     from metatok.reader.folders import ReaderError as ReaderError
     from metatok.reader.folders import bundled as bundled
-    from metatok.reader.generate import Answer as Answer
     from metatok.reader.generate import Reader as Reader
-    from metatok.reader.generate import Statistics as Statistics
 
 _HOME = {
-    "Answer": "generate",
+    "Answer": "answer",
     "Reader": "generate",
     "ReaderError": "folders",
-    "Statistics": "generate",
+    "Statistics": "answer",
     "bundled": "folders",
 }
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from metatok.reader.generate import Prompt, Reader, likeliest, reader_cache
+from metatok.reader.answer import likeliest, reader_cache
+from metatok.reader.generate import Prompt, Reader
 
 BATCH_TOKENS = 8192  # input tokens, padding included, that are read together
 # Fewer where nothing is gained by more: on a CPU padded prompts cost more than prompts one by one, as what masks the
