@@ -361,12 +361,53 @@ def test_what_is_settled_is_not_asked_for(reader: Reader, method: str, monkeypat
     assert answer.read() == texts[0]
     assert (answer.statistics.answer_tokens, answer.statistics.finished) == (len(written[0]) + 1, True)
     assert reader.model.passes == len(written[0]) + 1 - sum(settled[0])
-    thread = settled[0].index(True)
-    for room in range(thread - 1, thread + 12):  # the first thread does not fit, or does
+    closing = written[0].index(ANSWER)
+    assert settled[0][closing + 1]
+    for room in range(1, closing + 12):  # the first thread does not fit, or does, and so with the mark before it
         monkeypatch.setattr(reader, "model", Scripted(reader, scripts[:1], read))
         answer = Answer(reader, prompts[0], [EXPAND], room, 0.0, expands=True)
         assert texts[0].startswith(answer.read())
         assert (answer.statistics.answer_tokens, answer.statistics.finished) == (room, False)
+        monkeypatch.setattr(reader, "model", Scripted(reader, scripts[:1], read))
+        assert _decode(reader, [(prompts[0], [EXPAND])], room) == [written[0][:room]]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_follows_the_end(reader: Reader, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that stops where one more token would have completed the phrase in brackets."""
+    monkeypatch.setattr(type(reader), "writer", property(lambda self: self))
+    text = "ab/cd/ef/gh\n" * 5 + "cd/ef/gh/ij\n" * 3
+    prompt = reader.prepare(text, method)
+    written, read = reader.written(prompt), reader.input_tokens(prompt, [EXPAND])
+    last = written.index(ANSWER) - 1
+    assert not reader.settled(prompt, written)[last]
+    script = [*written[:last], EOS]
+    monkeypatch.setattr(reader, "model", Scripted(reader, [script], [read]))
+    answer = reader.expand(text, method)
+    assert text.startswith(answer.read())
+    assert (answer.statistics.answer_tokens, answer.statistics.finished) == (last + 1, True)
+    monkeypatch.setattr(reader, "model", Scripted(reader, [script], [read]))
+    assert _decode(reader, [(prompt, [EXPAND])], 500) == [written[:last]]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_settled_counts_neither_as_right_nor_as_wrong(
+    reader: Reader, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a model that knows all else, of one that also misses the end, and of one that knows nothing."""
+    prompt = reader.prepare("ab/cd/ef/gh\n" * 5 + "cd/ef/gh/ij\n" * 3, method)
+    written = reader.written(prompt)
+    settled = reader.settled(prompt, written)
+    said = [EOS if known else token for token, known in zip(written, settled, strict=True)]
+    for tokens, wrong in (
+        ([*said, EOS], 0),
+        ([*said, written[0]], 1),
+        ([EOS] * (len(said) + 1), settled.count(False)),
+    ):
+        logits = torch.nn.functional.one_hot(torch.tensor(tokens), reader.model.config.vocab_size).float()
+        logits[:, EXPAND] = 2.0  # barred wherever anything is asked for
+        monkeypatch.setattr("metatok.reader.batch._logits", lambda reader, hidden, logits=logits: logits)
+        assert wrong_when_expanded(reader, [prompt]) == [wrong]
 
 
 def test_self_information_is_of_the_model(reader: Reader, some: list[Sample]) -> None:

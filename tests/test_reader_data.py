@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from metatok import Codec, MetaTokenizer, reader
 from metatok.codec import METHODS, Method
+from metatok.pool import phrase_length
 from metatok.reader.bpe import (
     ANSWER,
     BOS,
@@ -299,6 +300,28 @@ def test_what_stands_before_an_id_is_the_same_read_and_written(
     assert body == there[start:]
 
 
+def check_settled(ids: list[int], method: Method, pool: int | None, seed: int) -> None:
+    """What is settled follows, and what is barred does not; of marks only closing ones are asked for, and in `inline`
+    none."""
+    codec = Codec(10, pool, method)
+    written, end = written_out(codec.compress(ids, seed=seed), OPENING, CLOSING), -1
+    reading, asked, depth = Brackets(OPENING, CLOSING, codec), [], 0
+    for symbol in [*written, end]:
+        in_thread = bool(reading.thread)
+        if reading.follows is None:
+            may_close = depth > 0 and method != "inline"
+            assert set(reading.barred) == ({OPENING} if may_close else {OPENING, CLOSING})
+            assert symbol not in reading.barred
+            asked.append(symbol)
+        else:
+            assert symbol == reading.follows
+        reading.write(symbol)
+        depth += (symbol == OPENING and not in_thread) - (symbol == CLOSING)
+    assert depth == 0
+    assert asked.count(CLOSING) == (0 if method == "inline" else written.count(CLOSING))
+    assert roles(written, Brackets(OPENING, CLOSING, codec))[1].count(False) == len(asked) - 1
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     blocks=st.lists(st.lists(st.integers(0, 7), min_size=1, max_size=7), min_size=1, max_size=4),
@@ -310,21 +333,35 @@ def test_what_stands_before_an_id_is_the_same_read_and_written(
 def test_what_is_settled_follows_and_what_is_barred_does_not(
     blocks: list[list[int]], order: list[int], method: Method, pool: int, seed: int
 ) -> None:
-    """And nobody is asked for an opening mark, nor in `inline` for any."""
-    ids = [i for block in order for i in blocks[block % len(blocks)]]
-    codec = Codec(10, pool, method)
-    written, end = written_out(codec.compress(ids, seed=seed), OPENING, CLOSING), -1
-    reading, asked = Brackets(OPENING, CLOSING, codec), []
-    for place, symbol in enumerate([*written, end]):
-        settled = reading.settled
-        assert written[place : place + len(settled)] == settled
-        if not settled:
-            assert symbol not in reading.barred
-            asked.append(symbol)
-        reading.write(symbol)
-    assert OPENING not in asked
-    assert asked.count(CLOSING) == (0 if method == "inline" else written.count(CLOSING))
-    assert roles(written, Brackets(OPENING, CLOSING, codec))[1].count(False) == len(asked) - 1
+    check_settled([i for block in order for i in blocks[block % len(blocks)]], method, pool, seed)
+
+
+@pytest.mark.parametrize("pool", [1, 4, 64, None])
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_settled_in_a_long_text(method: Method, pool: int | None) -> None:
+    check_settled([int(i) for i in np.random.default_rng(0).integers(0, 3, 400)], method, pool, 0)
+
+
+def test_nothing_is_settled_of_what_was_never_written() -> None:
+    """What a model may write wrongly: a meta-token for the first time in brackets, or in brackets of something else."""
+    meta, other = 12, 20
+    length = phrase_length(meta - 10)
+    phrase = [meta, *range(length)]
+
+    def after(*written: int) -> int | None:
+        reading = brackets("inline")
+        for symbol in written:
+            reading.write(symbol)
+        return reading.follows
+
+    assert after(*phrase, meta) == OPENING
+    assert after(*phrase, meta, OPENING, other) is None  # its phrase may be written down here
+    assert after(1, OPENING, *phrase, CLOSING, *[OPENING] * 4, 1, 2, 3, meta) is None  # or here, out of brackets
+    assert after(1, *phrase, 2, OPENING, meta) is None  # nobody knows where in the prompt this stands
+    for raw in (Brackets(-1, -1), Brackets(OPENING, CLOSING)):
+        for symbol in (75, OPENING, 75):
+            raw.write(symbol)
+            assert (raw.follows, raw.barred) == (None, [])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -428,20 +465,21 @@ def test_threads_of_what_is_written_wrongly_have_been_written(said: list[int], m
     method=st.sampled_from(METHODS),
 )
 def test_what_is_settled_behind_what_is_written_wrongly_ends(said: list[int], method: Method) -> None:
-    """As decoding takes it: each closing mark closes what was opened, and none is barred that has to follow."""
-    reading, closed, opened = brackets(method), 0, 0
+    """As decoding takes it, which never closes more than was opened."""
+    reading, depth = brackets(method), 0
     for symbol in said:
         if symbol in reading.barred:
             continue
-        before = (closed, opened)
-        following = [symbol]
-        while following:
+        following: int | None = symbol
+        for _ in range(2 + (1 + depth) * (THREAD + 2)):  # a mark that opens, or one after the other that close
+            if following is None:
+                break
             in_thread = bool(reading.thread)
-            reading.write(following[0])
-            opened += following[0] == OPENING and not in_thread
-            closed += following[0] == CLOSING
-            following = reading.settled
-        assert closed <= opened <= before[1] + 1
+            reading.write(following)
+            depth += (following == OPENING and not in_thread) - (following == CLOSING)
+            assert depth >= 0
+            following = reading.follows
+        assert following is None
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])

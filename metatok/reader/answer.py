@@ -11,9 +11,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
 from metatok.reader.written import read_back
 
 if TYPE_CHECKING:
@@ -101,9 +98,10 @@ class Answer(Iterator[str]):
                 later += seconds
             before = self._prompt.before
             tokens, standing = [token], [brackets.stand(token, before)]
-            while brackets.settled and count + len(tokens) < self._room:  # what has to follow is not asked for
-                tokens.append(brackets.settled[0])
-                standing.append(brackets.stand(tokens[-1], before))
+            room = 0 if token == reader.marks.eos else self._room - count
+            while len(tokens) < room and (follows := brackets.follows) is not None:  # nobody has to be asked for it
+                tokens.append(follows)
+                standing.append(brackets.stand(follows, before))
             count += len(tokens)
             self.statistics = replace(
                 read,
@@ -140,13 +138,6 @@ def whole_characters(tokens: Iterable[int], fragment: Callable[[list[int]], str]
             yield piece
     if waiting:
         yield fragment(waiting)
-
-
-def likeliest(logits: Tensor, barred: Sequence[int] = ()) -> int:
-    """The id of the greatest logit, (vocabulary,), but for those of `barred`, which are lowered in place."""
-    if barred:
-        logits[barred] = -torch.inf
-    return int(logits.argmax())
 
 
 def reader_cache(reader: Reader) -> Any:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from metatok.reader.answer import likeliest, reader_cache
+from metatok.reader.answer import reader_cache
 from metatok.reader.generate import Prompt, Reader
 
 BATCH_TOKENS = 8192  # input tokens, padding included, that are read together
@@ -67,10 +67,11 @@ def _decode(reader: Reader, inputs: Sequence[tuple[Prompt, Sequence[int]]], max_
             use_cache=True,
             logits_to_keep=1,
         )
-        following = [
-            brackets[i].settled[0] if brackets[i].settled else likeliest(logits, brackets[i].barred)
-            for i, logits in zip(alive, out.logits[:, -1], strict=True)
-        ]
+        logits = out.logits[:, -1]
+        for row, i in enumerate(alive):
+            logits[row, brackets[i].barred] = -torch.inf
+        likeliest = zip((brackets[i].follows for i in alive), logits.argmax(-1).tolist(), strict=True)
+        following = [token if follows is None else follows for follows, token in likeliest]
         going = [row for row, token in enumerate(following) if token != reader.marks.eos]
         if not going:
             break
@@ -107,10 +108,14 @@ def wrong_when_expanded(
         for row, i in enumerate(indices):
             start, written = reader.input_tokens(prompts[i]), texts[i]
             logits = _logits(reader, hidden[row, start : start + len(written) + 1])
-            brackets = reader.brackets(prompts[i], [reader.marks.expand])
-            for token, its in zip([*written, reader.marks.eos], logits, strict=True):
-                results[i] += not brackets.settled and likeliest(its, brackets.barred) != token
+            brackets, asked = reader.brackets(prompts[i], [reader.marks.expand]), []
+            for place, token in enumerate([*written, reader.marks.eos]):
+                if brackets.follows is None:
+                    asked.append((place, token))
+                    logits[place, brackets.barred] = -torch.inf
                 brackets.write(token)
+            likeliest = logits.argmax(-1).tolist()
+            results[i] = sum(likeliest[place] != token for place, token in asked)
         done(len(indices))
     return results
 

@@ -37,7 +37,7 @@ class FinetuneConfig:
     meta_tokens: int = 256
     compressed_share: float = 0.65  # of the examples; half of them `ltsc`, half `inline`
     expand_share: float = 0.15  # of the examples, all of them compressed
-    expand_weight: float = 0.3  # of the loss on an expanded prompt's tokens but threads; an answer's weigh 1
+    expand_weight: float = 0.3  # of the loss on an expanded prompt's tokens that are not settled; an answer's weigh 1
     rank: int = 16  # of the adapters; their scale is 2
     adapter_lr: float = 2e-4
     embedding_lr: float = 2e-3

@@ -39,7 +39,7 @@ from torch import Tensor
 from metatok.codec import METHODS, Compressed
 from metatok.ids import as_integer
 from metatok.reader.adapters import load_adapted
-from metatok.reader.answer import Answer, likeliest, reader_cache
+from metatok.reader.answer import Answer, reader_cache
 from metatok.reader.data import NO_PHRASES, RELATED, joined, moved, phrase_rows, related, rows_of
 from metatok.reader.export import PHRASE_FILE, load_phrases
 from metatok.reader.folders import ADAPTER_FILE, WRITER_FOLDER, ReaderError, answer_room, folder_of
@@ -295,7 +295,7 @@ class Reader:
         return self._with_phrases(embedded, moved(rows, len(front)))
 
     def brackets(self, prompt: Prompt, asked: Sequence[int]) -> Brackets:
-        """What tells owners and threads in what is written after `asked`; there are none where a question was asked."""
+        """What tells owners and what is settled in what is written after `asked`; none where a question was asked."""
         if list(asked) != [self.marks.expand]:
             return Brackets(-1, -1)
         compressed = prompt.compressed
@@ -361,7 +361,9 @@ class Reader:
         with self._busy:
             began = time.perf_counter()
             out = self.model(inputs_embeds=embedded, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            token = likeliest(out.logits[0, -1], barred)
+            logits = out.logits[0, -1]
+            logits[list(barred)] = -torch.inf
+            token = int(logits.argmax())
             return token, time.perf_counter() - began
 
 

@@ -43,7 +43,7 @@ Done = Callable[[int], object]
 PORTION = 25  # prompts: few, so that little is lost where it is interrupted
 # The version of what is kept. Raised where the same prompts and weights would give others: another form of the files,
 # other lossy prompts (`metatok.lossy`, `metatok.reader.forms`), another way of decoding (`metatok.reader.batch`).
-KEPT = 2
+KEPT = 3
 
 
 def answered(

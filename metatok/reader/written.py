@@ -10,12 +10,12 @@ the same ids in the prompt, and a model that looks for them finds it. That is th
 is read from a path that is written first. `read_back` leaves it out.
 
 All ids of a thread have been written before, in an order that the brackets settle, so nobody has to find them: when a
-closing mark was written, `Brackets.settled` says what follows, and decoding takes that as it is. So it does where the
-method's form leaves no choice of a mark: an opening one behind every meta-token but, in `inline`, where it was first
-written, and there, as its number tells how long its phrase is, a closing one behind so many symbols. Of the prompt
-decoding knows the method only; what it repeats is what was written, and where a model wrote an id that is wrong, the
-thread has it, too. A model is asked for everything else: which id comes next and, but for `inline`, where a phrase
-ends.
+closing mark was written, `Brackets.follows` says what comes next, and decoding takes that as it is. So it does where
+the method's form leaves no choice of a mark: an opening one behind every meta-token, but in `inline` not where its
+phrase is written down, and in `inline`, whose numbers tell how long a phrase is, a closing one behind so many symbols.
+Of the prompt decoding knows the method only; what it repeats is what was written, and where a model wrote an id that is
+wrong, the thread has it, too. A model is asked for everything else: which id comes next and, but for `inline`, where a
+phrase ends.
 
 The same brackets tell which ids stand before one in its *line*, the prompt's own order: `Brackets.stand` while a prompt
 is written out, `lines_before` in the prompt. A writer's embeddings may be made of them, too, so that it can compare
@@ -125,8 +125,9 @@ class _Level:
 
 
 class Brackets:
-    """In which meta-token's brackets each id stands as a prompt is written out, and what takes up the thread behind
-    them, from what is written so far. Whatever that is: a model may close what it never opened.
+    """In which meta-token's brackets each id stands as a prompt is written out, what is settled to come next, such as
+    what takes up the thread behind them, and which marks cannot, all from what is written so far. Whatever that is: a
+    model may close what it never opened.
 
     Marks belong to the brackets that they open or close, and what takes up the thread to those that were closed before
     it, up to the meta-token that ends it. What stands in no brackets has -1, and so has all of what is no such text.
@@ -186,31 +187,31 @@ class Brackets:
         level.line.append(symbol)
         if self._is_meta(symbol):
             level.pending = True
-            if len(self._levels) == 1:
+            if self._inline and len(self._levels) == 1:
                 self._first.setdefault(symbol, len(level.line) - 1)
         else:
             level.complete()
         return level.owner
 
     @property
-    def settled(self) -> list[int]:
-        """The ids that have to follow: a thread, or the mark for which the method's form leaves no choice. Empty where
-        a model is asked.
+    def follows(self) -> int | None:
+        """The id that has to come next: of a thread, or the mark for which the method's form leaves no choice. None
+        where a model is asked.
 
         >>> from metatok import Codec
-        >>> brackets, settled = Brackets(8, 9, Codec(10, 4, "inline")), []
+        >>> brackets, follows = Brackets(8, 9, Codec(10, 4, "inline")), []
         >>> for symbol in [14, 1, 2, 3, 4, 5, 14, 8, 1, 2, 3, 4, 9]:
         ...     _ = brackets.write(symbol)
-        ...     settled.append(brackets.settled)
-        >>> settled[0], settled[6], settled[-2], settled[-1]
-        ([], [8], [9], [2, 3, 4, 5, 14])
+        ...     follows.append(brackets.follows)
+        >>> follows
+        [None, None, None, None, None, None, 8, None, None, None, None, 9, 2]
         """
         level = self._levels[-1]
         if self.thread:
-            return list(self.thread)
+            return self.thread[0]
         if level.pending:
-            return [self.opening] if not self._inline or self._used(level) else []
-        return [self.closing] if level.ends and not level.phrases else []
+            return self.opening if not self._inline or self._used(level) else None
+        return self.closing if level.ends and not level.phrases else None
 
     @property
     def barred(self) -> list[int]:
@@ -272,7 +273,7 @@ def roles(written: Iterable[int], brackets: Brackets, before: int = 0) -> tuple[
     """
     standing, settled = [], []
     for symbol in written:
-        settled.append(bool(brackets.settled))
+        settled.append(brackets.follows is not None)
         standing.append(brackets.stand(symbol, before))
     return standing, settled
 
