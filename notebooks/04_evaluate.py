@@ -352,7 +352,7 @@ for task, result in results.items():
 pd.DataFrame(rows).round(2)
 
 # %% [markdown]
-# And for the small tree above, token by token as it comes. An answer is only compared when it is there; it is not helped while it is written.
+# And for the small tree above, token by token as it comes. What comes is compared with the tree only when all of it is there. The model writes more than the text, a phrase in brackets behind each meta-token; for what follows from its own writing alone, such as an opening bracket, it is not asked.
 
 # %%
 for method in ("ltsc", "inline"):
