@@ -193,11 +193,9 @@ def test_what_is_written_is_embedded_as_what_is_read(tokenizer: MetaTokenizer, m
     assert all(rows[at][:-1] == read[int(e.ids[at])] for at in metas)
     answer = np.flatnonzero(e.segment == 1)[1:]
     bracket: list[int] = []
-    written = Brackets(EXPAND, ANSWER, Codec(VOCAB_SIZE, META_TOKENS, method))
-    for at in answer:
-        in_thread = bool(written.thread)
-        written.write(int(e.ids[at]))
-        if in_thread:
+    reading = Brackets(EXPAND, ANSWER, Codec(VOCAB_SIZE, META_TOKENS, method))
+    for at, repeated in zip(answer, in_threads(e.ids[answer].tolist(), reading), strict=True):
+        if repeated:
             continue
         if e.ids[at] == EXPAND:
             bracket.append(int(e.ids[at - 1]))
@@ -215,33 +213,36 @@ def brackets(method: Method) -> Brackets:
     return Brackets(OPENING, CLOSING, Codec(10, 64, method))
 
 
-def in_threads(written: list[int], method: Method) -> list[bool]:
+def in_threads(written: list[int], reading: Brackets) -> list[bool]:
     """Which ids take up a thread."""
-    reading, found = brackets(method), []
+    found = []
     for symbol in written:
         found.append(bool(reading.thread))
         reading.write(symbol)
     return found
 
 
+REPETITIVE = st.tuples(
+    st.lists(st.lists(st.integers(0, 7), min_size=1, max_size=7), min_size=1, max_size=4),
+    st.lists(st.integers(0, 3), max_size=30),
+).map(lambda drawn: [i for block in drawn[1] for i in drawn[0][block % len(drawn[0])]])
+"""A few blocks of ids, one after the other in any order."""
+
+
 @settings(max_examples=300, deadline=None)
 @given(
-    blocks=st.lists(st.lists(st.integers(0, 7), min_size=1, max_size=7), min_size=1, max_size=4),
-    order=st.lists(st.integers(0, 3), max_size=30),
+    ids=REPETITIVE,
     method=st.sampled_from(METHODS),
     pool=st.sampled_from([1, 4, 64]),
     seed=st.integers(0, 9),
 )
-def test_what_is_written_out_reads_back(
-    blocks: list[list[int]], order: list[int], method: Method, pool: int, seed: int
-) -> None:
+def test_what_is_written_out_reads_back(ids: list[int], method: Method, pool: int, seed: int) -> None:
     """Each later use of a meta-token is its phrase in brackets, and then what was written before them."""
-    ids = [i for block in order for i in blocks[block % len(blocks)]]
     compressed = Codec(10, pool, method).compress(ids, seed=seed)
     written = written_out(compressed, OPENING, CLOSING)
     assert list(read_back(written, 10, brackets(method))) == ids
     open_places: list[int] = []
-    standing, repeated = roles(written, brackets(method))[0], in_threads(written, method)
+    standing, repeated = roles(written, brackets(method))[0], in_threads(written, brackets(method))
     owners = [owner for (owner,) in standing]
     levels: list[list[int]] = [[]]  # what is written in each of the open brackets, after their meta-token
     for place, symbol in enumerate(written):
@@ -273,20 +274,16 @@ def test_what_is_written_out_reads_back(
 
 @settings(max_examples=300, deadline=None)
 @given(
-    blocks=st.lists(st.lists(st.integers(0, 7), min_size=1, max_size=7), min_size=1, max_size=4),
-    order=st.lists(st.integers(0, 3), max_size=30),
+    ids=REPETITIVE,
     method=st.sampled_from(METHODS),
     seed=st.integers(0, 9),
 )
-def test_what_stands_before_an_id_is_the_same_read_and_written(
-    blocks: list[list[int]], order: list[int], method: Method, seed: int
-) -> None:
+def test_what_stands_before_an_id_is_the_same_read_and_written(ids: list[int], method: Method, seed: int) -> None:
     """Outside of brackets, place by place; and each id that has to be found stands somewhere in the prompt as here."""
-    ids = [i for block in order for i in blocks[block % len(blocks)]]
     compressed = Codec(10, 64, method).compress(ids, seed=seed)
     written = written_out(compressed, OPENING, CLOSING)
     read = lines_before(compressed, 5).tolist()
-    standing, repeated = roles(written, brackets(method), 5)[0], in_threads(written, method)
+    standing, repeated = roles(written, brackets(method), 5)[0], in_threads(written, brackets(method))
     assert [stand[:1] for stand in standing] == roles(written, brackets(method))[0]
     there = list(zip(compressed.ids.tolist(), read, strict=True))
     body, depth = [], 0
@@ -305,9 +302,9 @@ def check_settled(ids: list[int], method: Method, pool: int | None, seed: int) -
     none."""
     codec = Codec(10, pool, method)
     written, end = written_out(codec.compress(ids, seed=seed), OPENING, CLOSING), -1
+    repeated = in_threads([*written, end], Brackets(OPENING, CLOSING, codec))
     reading, asked, depth = Brackets(OPENING, CLOSING, codec), [], 0
-    for symbol in [*written, end]:
-        in_thread = bool(reading.thread)
+    for symbol, in_thread in zip([*written, end], repeated, strict=True):
         if reading.follows is None:
             may_close = depth > 0 and method != "inline"
             assert set(reading.barred) == ({OPENING} if may_close else {OPENING, CLOSING})
@@ -324,16 +321,15 @@ def check_settled(ids: list[int], method: Method, pool: int | None, seed: int) -
 
 @settings(max_examples=300, deadline=None)
 @given(
-    blocks=st.lists(st.lists(st.integers(0, 7), min_size=1, max_size=7), min_size=1, max_size=4),
-    order=st.lists(st.integers(0, 3), max_size=30),
+    ids=REPETITIVE,
     method=st.sampled_from(METHODS),
     pool=st.sampled_from([1, 4, 64]),
     seed=st.integers(0, 9),
 )
 def test_what_is_settled_follows_and_what_is_barred_does_not(
-    blocks: list[list[int]], order: list[int], method: Method, pool: int, seed: int
+    ids: list[int], method: Method, pool: int, seed: int
 ) -> None:
-    check_settled([i for block in order for i in blocks[block % len(blocks)]], method, pool, seed)
+    check_settled(ids, method, pool, seed)
 
 
 @pytest.mark.parametrize("pool", [1, 4, 64, None])

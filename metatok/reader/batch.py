@@ -70,8 +70,9 @@ def _decode(reader: Reader, inputs: Sequence[tuple[Prompt, Sequence[int]]], max_
         logits = out.logits[:, -1]
         for row, i in enumerate(alive):
             logits[row, brackets[i].barred] = -torch.inf
-        likeliest = zip((brackets[i].follows for i in alive), logits.argmax(-1).tolist(), strict=True)
-        following = [token if follows is None else follows for follows, token in likeliest]
+        settled = [brackets[i].follows for i in alive]
+        pairs = zip(settled, logits.argmax(-1).tolist(), strict=True)
+        following = [likeliest if token is None else token for token, likeliest in pairs]
         going = [row for row, token in enumerate(following) if token != reader.marks.eos]
         if not going:
             break
