@@ -22,6 +22,7 @@ Int32 = NDArray[np.int32]
 # few long lengths are for text that stands there twice. Chosen with `benchmarks/pool_division.py`, see docs/LOG.md.
 PHRASE_LENGTHS = {2: 48, 3: 24, 4: 14, 5: 8, 6: 6, 7: 4, 8: 6, 10: 4, 12: 3, 16: 5, 24: 2, 32: 2, 64: 1, 256: 1}
 PERIOD = sum(PHRASE_LENGTHS.values())
+MOST_IN_A_ROW = 16  # links, each the end of the one before
 MOST_CUTS = 40  # how often phrases may be cut short before what does not fit is written out
 
 
@@ -161,45 +162,49 @@ def _shorten(body, phrases, starts, base, held):
 
 @njit(cache=True, nogil=True)
 def _link(body, phrases, starts, base, chains, lengths):
-    """Cut each phrase into its links. The first link keeps the number of the rule, the others get new numbers."""
+    """Cut each phrase into its links. The first link keeps the number of the rule, the others get new numbers.
+
+    A link ends with the next one. Of more than MOST_IN_A_ROW each holds as many of the others as it has room for: as
+    many ids, but what all of them stand for, written out, is then some times the phrase and not its square.
+    """
     rules = len(starts) - 1
     links = chains.sum()
     out = np.empty(len(phrases) + links - rules, dtype=np.int32)
-    new_starts = np.empty(links + 1, dtype=np.int64)
+    new_starts = np.zeros(links + 1, dtype=np.int64)
     fresh = rules
-    # Two passes over the links in the order of their numbers: first links first, then the others rule by rule.
-    size = 0
     for k in range(rules):
-        new_starts[k] = size
-        i = 0
-        while chains[k, i] == 0:
-            i += 1
-        n = lengths[i]
-        whole = n == starts[k + 1] - starts[k]
-        for q in range(n if whole else n - 1):
-            out[size] = phrases[starts[k] + q]
-            size += 1
-        if not whole:
-            out[size] = base + fresh
-            size += 1
-            fresh += chains[k].sum() - 1
-    number = rules
-    for k in range(rules):
-        at = starts[k]
-        link = 0
+        first = True
         for i in range(len(lengths)):
             for _ in range(chains[k, i]):
-                if link > 0:
-                    new_starts[number] = size
-                    number += 1
-                    last = starts[k + 1] - at == lengths[i]
-                    for q in range(lengths[i] if last else lengths[i] - 1):
-                        out[size] = phrases[at + q]
-                        size += 1
-                    if not last:
-                        out[size] = base + number
-                        size += 1
-                at += lengths[i] - 1
-                link += 1
-    new_starts[number] = size
+                new_starts[(k if first else fresh) + 1] = lengths[i]
+                fresh += not first
+                first = False
+    new_starts = new_starts.cumsum()
+
+    fresh = rules
+    for k in range(rules):
+        count = chains[k].sum()
+        numbers = np.arange(fresh - 1, fresh - 1 + count)
+        numbers[0] = k
+        room = new_starts[numbers + 1] - new_starts[numbers]
+        inner = np.empty(count, dtype=np.int64)  # how many of the next links each holds, at its end
+        given = 1
+        for j in range(count):
+            inner[j] = min(room[j] if count > MOST_IN_A_ROW else 1, count - given)
+            given += inner[j]
+        symbols = room - inner
+        held = symbols.copy()  # with those of the links that it holds
+        for j in range(count - 1, -1, -1):
+            held[j] += held[given - inner[j] : given].sum()
+            given -= inner[j]
+        begins = np.full(count, starts[k])
+        for j in range(count):
+            place, size = begins[j] + symbols[j], new_starts[numbers[j]] + symbols[j]
+            out[new_starts[numbers[j]] : size] = phrases[begins[j] : place]
+            for i in range(given, given + inner[j]):
+                out[size + i - given] = base + numbers[i]
+                begins[i] = place
+                place += held[i]
+            given += inner[j]
+        fresh += count - 1
     return body, out, new_starts

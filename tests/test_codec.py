@@ -263,6 +263,16 @@ def test_inline_builds_long_phrases_from_short_ones():
     assert len(c) < 5 * longest + 10
 
 
+@pytest.mark.parametrize("half", [2_000, 5_000, 100_000])
+def test_what_a_long_chain_stands_for_does_not_grow_with_its_square(half):
+    """A text that stands there twice is one phrase, written with many meta-tokens where there are enough."""
+    compressed = metatok.Codec(half, None, "inline").compress(np.tile(np.arange(half), 2))
+    assert len(compressed) <= half + len(compressed.phrases) + 2
+    lengths = [len(phrase) for phrase in compressed.phrases.values()]
+    assert max(lengths) >= half - 1
+    assert sum(lengths) < 6 * half
+
+
 def test_inline_phrase_length_is_a_property_of_the_id(licence):
     codec = metatok.Codec(256, 100, "inline")
     for seed in (None, 1):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import random
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -109,6 +110,16 @@ def test_hard_texts_come_back(app: App) -> None:
         assert kind == "complete"
         kind, (back,) = call(app, "decompress", [compressed["ids"], "mistral:tekken", "inline", 512])
         assert (kind, back["text"] == text) == ("complete", True)
+
+
+def test_a_text_twice_is_described_in_some_times_its_length(app: App) -> None:
+    """Its one phrase is written with hundreds of meta-tokens, each of which stands for a part of it."""
+    text = random.Random(0).randbytes(300_000).hex() * 2
+    kind, (compressed,) = call(app, "compress", [text, "mistral:tekken", "inline", None])
+    assert kind == "complete"
+    lengths = [len(phrase["text"]) for phrase in compressed["phrases"]]
+    assert len(lengths) > 500
+    assert sum(lengths) < 6 * len(text)
 
 
 SOURCES = [*sorted((ROOT / "metatok").rglob("*.py")), ROOT / "app.py"]
