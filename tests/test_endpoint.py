@@ -18,6 +18,8 @@ pytest.importorskip("gradio")
 
 from gradio_client import Client
 from gradio_client.exceptions import AppError
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from metatok import demo
 from metatok.codec import METHODS, Codec
@@ -229,7 +231,30 @@ def test_folders_are_refused_on_a_shared_server(monkeypatch: pytest.MonkeyPatch,
     for name in (str(tmp_path), "../elsewhere", "~/models", ".", "tests"):
         with pytest.raises(Refused, match="folders work on your own machine"):
             runs.run("a", name, "inline", 512)
+    for name in ("a" * 300, "a\0b"):  # no folder can have such a name
+        with pytest.raises(Refused, match="tokenizer"):
+            runs.run("a", name, "inline", 512)
     assert runs.run("a", "mistral:v3", "inline", 512).summary["original_tokens"] == 1
+
+
+def test_text_that_only_decoding_measures_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token of 500 bytes, 40,000 of which are 20 MB, of a tokenizer without a table of its tokens' bytes."""
+    word = Tokenizer(models.WordLevel({"<unk>": 0, "a" * 500: 1}, unk_token="<unk>"))
+    word.pre_tokenizer, word.decoder = pre_tokenizers.Whitespace(), decoders.WordPiece()
+    PreTrainedTokenizerFast(tokenizer_object=word).save_pretrained(tmp_path)
+    assert MetaTokenizer.from_pretrained(tmp_path).text_size([1]) is None
+    tok, text, count = runs.restore([1, 1, 1], str(tmp_path), "inline", 512)
+    assert (tok.vocab_size, text, count) == (2, " ".join(["a" * 500] * 3), 3)
+    decoded, decode = [], MetaTokenizer.decode
+
+    def counted(self: MetaTokenizer, ids: Any) -> str:
+        decoded.append(len(ids))
+        return decode(self, ids)
+
+    monkeypatch.setattr(MetaTokenizer, "decode", counted)
+    with pytest.raises(Refused, match=r"^The text of these ids has 5\.0 MB, and 5 MB is the most made here\.$"):
+        runs.restore([1] * 40_000, str(tmp_path), "inline", 512)
+    assert decoded == [10_000]
 
 
 def test_the_longest_text_is_measured_in_bytes() -> None:
@@ -263,9 +288,9 @@ def test_examples() -> None:
 # ---- Starting
 
 
-def start(**variables: str) -> subprocess.CompletedProcess[str]:
+def start(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "app.py"],
+        [sys.executable, *(arguments or ["app.py"])],
         cwd=ROOT,
         env=environment(**variables),
         capture_output=True,
@@ -275,16 +300,18 @@ def start(**variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_taken_port_gets_a_sentence() -> None:
+@pytest.mark.parametrize("given", [False, True], ids=["in the environment", "on the command line"])
+def test_a_taken_port_gets_a_sentence(given: bool) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        ended = start(GRADIO_SERVER_PORT=str(port))
-    assert ended.returncode == 1
-    assert ended.stderr.strip() == (
-        f"Port {port} is taken; set GRADIO_SERVER_PORT to a free one, for example {port + 1}."
-    )
+        if given:
+            ended = start("-m", "metatok", "demo", "--port", str(port), GRADIO_SERVER_PORT="7999")
+        else:
+            ended = start(GRADIO_SERVER_PORT=str(port))
+    how = "metatok: Port {} is taken; choose" if given else "Port {} is taken; set GRADIO_SERVER_PORT to"
+    assert (ended.returncode, ended.stderr.strip()) == (1, f"{how.format(port)} a free one, for example {port + 1}.")
 
 
 @pytest.mark.parametrize("port", ["seventy", "0", "70000", "-1"])

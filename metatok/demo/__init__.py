@@ -154,9 +154,8 @@ def launch(server_name: str | None = None, server_port: int | None = None, *, pa
             raise LaunchError(f"The page cannot be served: {error}.") from error
         address = server_name or os.environ.get("GRADIO_SERVER_NAME")
         where = f", or {address} is no address of this machine" if address else ""
-        raise LaunchError(
-            f"Port {port} is taken{where}; set GRADIO_SERVER_PORT to a free one, for example {port % 65535 + 1}."
-        ) from error
+        how = "set GRADIO_SERVER_PORT to a free one" if server_port is None else "choose a free one"
+        raise LaunchError(f"Port {port} is taken{where}; {how}, for example {port % 65535 + 1}.") from error
 
 
 def _port_from_environment() -> int | None:

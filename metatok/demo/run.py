@@ -9,14 +9,13 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from metatok.codec import METHODS, Compressed, Method
 from metatok.layout import FormatError
 from metatok.sentences import sentence
 from metatok.summary import summarize
-from metatok.tokenizer import MetaTokenizer, TokenizerError
+from metatok.tokenizer import Ids, MetaTokenizer, TokenizerError
 
 DEFAULT_TOKENIZER = "mistral:tekken"
 DEFAULT_METHOD: Method = "inline"
@@ -32,6 +31,9 @@ MAX_BYTES = 5_000_000
 MAX_META_TOKENS = 1_000_000
 MAX_TOKENS = 5_000_000
 """The longest sequence that `restore` takes or makes, in ids; a text of `MAX_BYTES` has no more."""
+
+DECODED = 10_000
+"""How many tokens are decoded at a time where only that tells how long their text is."""
 
 MAX_KEEP = 10_000
 
@@ -137,12 +139,25 @@ def restore(
         raise Refused(
             f"These ids cannot be decompressed with {tokenizer.strip()}, {method} and {_pool(meta_tokens)}: {error}."
         ) from error
-    size = tok.text_size(raw)
-    if size is not None and size > MAX_BYTES:
+    size = _text_size(tok, raw)
+    if size > MAX_BYTES:
         raise Refused(
             f"The text of these ids has {size / 1e6:.1f} MB, and {MAX_BYTES / 1e6:.0f} MB is the most made here."
         )
     return tok, tok.decode(raw), len(raw)
+
+
+def _text_size(tokenizer: MetaTokenizer, ids: Ids) -> int:
+    """The bytes of the text of `ids`; at least, where only decoding tells and the first of them are too many."""
+    size = tokenizer.text_size(ids)
+    if size is not None:
+        return size
+    size = 0
+    for start in range(0, len(ids), DECODED):
+        size += len(tokenizer.decode(ids[start : start + DECODED]).encode())
+        if size > MAX_BYTES:
+            break
+    return size
 
 
 @functools.lru_cache(maxsize=8)
@@ -221,7 +236,7 @@ def _apart(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def is_path(name: str) -> bool:
     """Does this name a folder or file, rather than a tokenizer of a package or of the Hub?"""
-    return name.startswith(("/", ".", "~", "\\")) or ("\0" not in name and Path(name).exists())
+    return name.startswith(("/", ".", "~", "\\")) or os.path.exists(name)
 
 
 def _pool(meta_tokens: int | None) -> str:
