@@ -116,7 +116,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         else:
             task, n, seed = task or "tree", 1000 if n is None else n, seed or 0
             results = evaluate(_reader(arguments.reader), task, n, seed, jobs=arguments.jobs, resume=resume)
-            results["command"] = _command(arguments.reader, results)
+            results["command"] = _command(results)
     encoded = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
     if output is not None:  # before anything is printed: what took an hour is not lost to a pipe that was closed
         terminal.write(output, encoded.encode(), force=True)
@@ -134,11 +134,14 @@ def _earlier(name: str) -> Any:
         ) from error
 
 
-def _command(reader: str | None, results: dict[str, Any]) -> str:
+def _command(results: dict[str, Any]) -> str:
     """The command that gives these results; of a reader that is not the bundled one, the folder's name."""
+    from metatok.reader.folders import ASSETS
+
     words = ["metatok evaluate", *(f"--{name} {results[name]}" for name in ("task", "n", "seed"))]
-    if reader:
-        words.append(f"--reader {results['reader']['name']}")
+    reader = results["reader"]["name"]
+    if reader != f"{ASSETS.parent.name}/{ASSETS.name}":
+        words.append(f"--reader {reader}")
     return " ".join([*words, "--json"])
 
 

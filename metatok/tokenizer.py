@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from metatok import tokenizer_sources
 from metatok.backends import Backend, HuggingFaceBackend
-from metatok.codec import MAX_LENGTH, Codec, Compressed, Method
+from metatok.codec import MAX_LENGTH, METHODS, Codec, Compressed, Method
 from metatok.ids import as_integers, as_ranges
 from metatok.tokenizer_sources import OFFLINE, TokenizerError
 
@@ -382,9 +382,10 @@ def _read_settings(path: Path) -> dict[str, Any]:
     try:
         settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         pool = settings["meta_tokens"]
-        valid = isinstance(settings["method"], str) and isinstance(settings["vocab_size"], int)
-        if not valid or not (pool is None or isinstance(pool, int)):
-            raise ValueError("a value has the wrong type")
+        if type(settings["vocab_size"]) is not int or not (pool is None or (type(pool) is int and pool >= 0)):
+            raise ValueError("vocab_size or meta_tokens is not a number that it writes")
+        if settings["method"] not in METHODS:
+            raise ValueError(f"it writes no method {settings['method']!r}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TokenizerError(f"{path} is not what save_pretrained writes: {error}.") from error
     return settings

@@ -126,6 +126,15 @@ def test_other_files(junk: bytes) -> None:
     refused(junk)
 
 
+def test_lists_in_lists(tok: MetaTokenizer) -> None:
+    """As deep as json reads them, and deeper; it writes some fewer, by how many calls it is in."""
+    document = json.loads(pack(ORIGINAL, tok))
+    whole = json.dumps(document)
+    ids = json.dumps(document["ids"])
+    for depth in range(900, 1010):
+        refused(whole.replace(ids, "[" * depth + "]" * depth).encode())
+
+
 def test_text_is_not_taken_for_bytes(tok: MetaTokenizer) -> None:
     with pytest.raises(TypeError, match="data must be bytes, not str"):
         pack("text", tok)  # type: ignore[arg-type]

@@ -323,7 +323,7 @@ def test_evaluate_on_the_command_line(tiny_reader: Path, tmp_path: Path) -> None
     assert (done.returncode, done.stderr) == (0, b"")
     found = json.loads(done.stdout)
     assert found == json.loads(out.read_text())
-    assert found["command"] == "metatok evaluate --task tree --n 2 --seed 1 --json"
+    assert found["command"] == f"metatok evaluate --task tree --n 2 --seed 1 --reader {tiny_reader.name} --json"
     earlier = json.loads(out.read_text())
     earlier["results"]["ltsc"]["expand_tokens"] = 2.0
     (tmp_path / "earlier").write_text(json.dumps(earlier))

@@ -582,7 +582,18 @@ def test_folders_that_are_no_tokenizers(tmp_path: Path) -> None:
         MetaTokenizer.from_pretrained(tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["{", "{}", '{"method": "inline", "meta_tokens": "x", "vocab_size": 1}'])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "{",
+        "{}",
+        '{"method": "inline", "meta_tokens": "x", "vocab_size": 1}',
+        '{"method": "inline", "meta_tokens": -1, "vocab_size": 1}',
+        '{"method": "inline", "meta_tokens": true, "vocab_size": 1}',
+        '{"method": "zip", "meta_tokens": 4, "vocab_size": 1}',
+        '{"method": [], "meta_tokens": 4, "vocab_size": 1}',
+    ],
+)
 def test_damaged_settings(bpe_folder: Path, tmp_path: Path, damage: str) -> None:
     MetaTokenizer.from_pretrained(bpe_folder, meta_tokens=4).save_pretrained(tmp_path)
     (tmp_path / "metatok.json").write_text(damage)

@@ -71,17 +71,22 @@ def permissive_expression(expression: str) -> bool:
 def permissive_name(name: str) -> bool:
     """Whether a licence's name, as people write it, is one of a permissive licence and of no other.
 
-    >>> [permissive_name(n) for n in ("The MIT License", "Apache 2.0", "MPL-2.0 AND MIT", "see LICENSE")]
-    [True, True, False, False]
+    >>> [permissive_name(n) for n in ("The MIT License", "Apache 2.0", "MPL-2.0 AND MIT", "MIT, GPLv3", "see LICENSE")]
+    [True, True, False, False, False]
     """
-    words = set(re.findall(r"cc0|[a-z]+", name.lower()))
+    words = _words(name)
     return bool(words & _GOOD) and not words & _OTHER
 
 
 def permissive_text(text: str) -> bool:
     """Whether a licence's text grants what permissive licences grant, and does not speak of others."""
     plain = re.sub(r"[\s,]+", " ", text.lower())
-    return any(grant in plain for grant in _GRANTS) and not set(re.findall(r"[a-z]+", plain)) & _OTHER
+    return any(grant in plain for grant in _GRANTS) and not _words(plain) & _OTHER
+
+
+def _words(text: str) -> set[str]:
+    """Names of licences among others, without their versions: of GPLv3 gpl."""
+    return {re.sub(r"v$", "", word) for word in re.findall(r"cc0|[a-z]+", text.lower())}
 
 
 def licence(distribution: Distribution) -> tuple[bool, str]:
