@@ -8,8 +8,9 @@ Ids below `vocab_size` are tokens. `vocab_size` and `vocab_size + 1` are the mar
 - `inline`: no marks. Where a meta-token appears first its phrase follows it; later it stands alone. How many symbols
   follow is a property of the meta-token's number, see `metatok.pool`.
 
-Reading refuses whatever `metatok` would not have written and says where; it looks at each id once and allocates
-nothing that a malformed sequence could make large.
+Reading refuses what stands for no sequence (a phrase that is missing, cut short, written down twice or where none can
+be) and says where; whether a phrase pays is not asked. It looks at each id once and allocates nothing that a malformed
+sequence could make large.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def llmlingua(ids: ArrayLike, length: int, information: Information, lines: Arra
     Args:
         ids: (n,)
         length: tokens to keep.
-        information: called once for all of `ids` and once a segment.
+        information: called once for all of `ids` where lines are dropped, and once a segment.
         lines: (n,) the number of each token's line, nondecreasing.
 
     >>> rare = lambda before, segment: -np.asarray(segment, dtype=float)  # small ids tell more

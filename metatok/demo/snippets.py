@@ -10,6 +10,13 @@ import json
 import shlex
 from collections.abc import Sequence
 
+from metatok.links import PUBLISHED, REPOSITORY
+
+INSTALL = (
+    f"pip install 'metatok[tokenizers] @ git+{REPOSITORY}'"
+    if PUBLISHED
+    else "in the folder of metatok: pip install -e '.[tokenizers]'"
+)
 MAX_TEXT = 1_000
 """Characters of a text that is written into a snippet; a longer one is read from `FILE`."""
 
@@ -71,7 +78,7 @@ def python_snippet(text: str | None, tokenizer: str, method: str, meta_tokens: i
     """Python with metatok itself, without this server."""
     kept = f", keep={list(keep)}" if keep else ""
     return f"""\
-# pip install 'metatok[tokenizers]'
+# {INSTALL}
 import metatok
 
 text = {_python_text(text)}
