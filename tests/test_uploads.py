@@ -109,6 +109,7 @@ def test_csv_columns() -> None:
         "three",
     ]
     assert texts("a.tsv", "id\tprompt\n1\tone, two\n") == ["one, two"]
+    assert texts("a.tsv", "text\nPay 1,000 dollars, please\n") == ["Pay 1,000 dollars, please"]
     assert texts("a.csv", "id;prompt\n1;one\n") == ["one"]
     assert read_upload("a.csv", b"Prompt\none\n").note == "1 document: the column “Prompt” of a.csv."
 
@@ -192,6 +193,12 @@ REFUSED: dict[str, tuple[str, bytes | str | Callable[[], bytes], str]] = {
     "csv, open quote": ("a.csv", 'text\n"abc\ndef\n', "is not CSV: near line 3 unexpected end of data"),
     "csv, quote inside": ("a.csv", 'text\n"a"b"\n', "is not CSV: near line 2"),
     "csv, short row": ("a.csv", "id,text\n1,a\n2\n", "Row 2 of a.csv has 1 field, and the column “text” is number 2"),
+    "csv, long row": (
+        "a.csv",
+        "text,label\nHello,x\nHello, world,x\n",
+        "Row 2 of a.csv has 3 fields, and the first line names 2; put a text with commas in it in quotation marks",
+    ),
+    "csv, one column": ("a.csv", "text\nHello, world\n", "Row 1 of a.csv has 2 fields, and the first line names 1"),
     "csv, many rows": ("a.csv", "text\n" + "a\n" * (MAX_DOCUMENTS + 1), "more than 2,000 rows"),
     "csv, many plain rows": ("a.csv", "a\n" * (MAX_DOCUMENTS + 1), "more than 2,000 rows"),
     "csv, only a header": ("a.csv", "text\n", "has no text in it"),

@@ -111,7 +111,7 @@ def read_upload(name: str, data: bytes) -> Upload:
     if kind in (".jsonl", ".ndjson"):
         documents, what = _read_jsonl(label, text)
     elif kind in (".csv", ".tsv"):
-        documents, what = _read_csv(label, text)
+        documents, what = _read_csv(label, text, "\t" if kind == ".tsv" else None)
     else:
         documents, what = [Document(label, text)], ""
     full = [document for document in documents if document.text.strip()]
@@ -145,6 +145,8 @@ def _text(label: str, data: bytes) -> str:
 
 
 # ---- JSONL and CSV
+
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def _read_jsonl(label: str, text: str) -> tuple[list[Document], str]:
@@ -194,10 +196,11 @@ def _chat(value: Any) -> str | None:
     return "".join(lines)
 
 
-def _read_csv(label: str, text: str) -> tuple[list[Document], str]:
+def _read_csv(label: str, text: str, delimiter: str | None) -> tuple[list[Document], str]:
+    """`delimiter` is None where the first line has to tell it."""
     csv.field_size_limit(MAX_BYTES)  # the module's own limit is shorter than many prompts; the file is short enough
     first = text[:_PIECE].split("\n", 1)[0]
-    delimiter = max(",;\t|", key=first.count)
+    delimiter = delimiter or max(_DELIMITERS, key=first.count)
     rows: list[list[str]] = []
     raw: list[str] = []
     taken: list[str] = []
@@ -233,6 +236,11 @@ def _read_csv(label: str, text: str) -> tuple[list[Document], str]:
             raise Refused(
                 f"Row {n:,} of {label} has {_count(len(row), 'field', 'fields')}, and the column “{field}” is number "
                 f"{column + 1}; correct or remove the row."
+            )
+        if len(row) > len(rows[0]):
+            raise Refused(
+                f"Row {n:,} of {label} has {_count(len(row), 'field', 'fields')}, and the first line names "
+                f"{len(rows[0]):,}; put a text with {_DELIMITERS[delimiter]} in it in quotation marks."
             )
     return [Document(f"row {n}", row[column]) for n, row in enumerate(rows[1:], 1)], f"the column “{field}”"
 
