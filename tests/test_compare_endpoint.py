@@ -82,10 +82,10 @@ def test_it_is_described(client: Client) -> None:
         ([5], "The text must be a string"),
         ([TEXT, "mistral:v99"], "There is no tokenizer mistral:v99"),
         ([TEXT, "mistral:v3", ["zip"]], "There is no method 'zip'"),
-        ([TEXT, "mistral:v3", "inline"], "Choose at least one method"),
+        ([TEXT, "mistral:v3", "inline"], "The methods must be a list"),
         ([TEXT, "mistral:v3", ["inline"], ["most"]], "There is no effort 'most'"),
         ([TEXT, "mistral:v3", ["inline"], ["fast"], [-1]], "from 0 to 1,000,000"),
-        ([TEXT, "mistral:v3", ["inline"], ["fast"], list(range(20))], "Choose one to 8 pool sizes"),
+        ([TEXT, "mistral:v3", ["inline"], ["fast"], list(range(20))], "Choose one pool size at least and 8 at most"),
         (["changelog " * 510_000], "5.1 MB"),
     ],
 )

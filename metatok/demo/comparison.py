@@ -133,13 +133,17 @@ def configurations(methods: Any, efforts: Any, pools: Any) -> list[Configuration
     ['ltsc, default, 512', 'inline, default, 512', 'inline, max, 512']
     """
     for values, known, what in ((methods, METHODS, "method"), (efforts, EFFORTS, "effort")):
-        if not isinstance(values, list | tuple) or not values:
-            raise Refused(f"Choose at least one {what} of {', '.join(known)}, as a list.")
+        if not isinstance(values, list | tuple):
+            raise Refused(f"The {what}s must be a list of {', '.join(known)}.")
+        if not values:
+            raise Refused(f"Choose at least one {what} of {', '.join(known)}.")
         wrong = [value for value in values if value not in known]
         if wrong:
             raise Refused(f"There is no {what} {str(wrong[0])[:80]!r}; there are {', '.join(known)}.")
-    if not isinstance(pools, list | tuple) or not 0 < len(pools) <= MAX_POOLS:
-        raise Refused(f"Choose one to {MAX_POOLS} pool sizes, as a list of whole numbers and null for as many as pay.")
+    if not isinstance(pools, list | tuple):
+        raise Refused("The pool sizes must be a list of whole numbers, and of null for as many as pay.")
+    if not 0 < len(pools) <= MAX_POOLS:
+        raise Refused(f"Choose one pool size at least and {MAX_POOLS} at most.")
     for pool in pools:
         runs.check("", runs.DEFAULT_TOKENIZER, methods[0], pool)
     found = [
