@@ -27,6 +27,7 @@ from metatok.demo import ask as part
 from metatok.demo import asking, loading
 from metatok.demo.answers import agreement_html, left_html, numbers_html, truth_html
 from metatok.demo.asking import LOSSY, stream
+from metatok.demo.cards import BUG, message_html
 from metatok.demo.drawing import KINDS, new_code, new_example, truth
 from metatok.demo.run import Refused
 from metatok.lossy import SEGMENT
@@ -171,6 +172,25 @@ def test_closing_ends_the_pruning_between_two_passes(reader: Reader, monkeypatch
     assert ended.wait(20)
     tokens = len(reader.tokenizer.encode(text))
     assert len(passes) < tokens // SEGMENT, "the thread went on to the end"
+
+
+@pytest.mark.parametrize("good", [0, 2], ids=["raw", "lossy"])
+def test_a_first_pass_that_fails_is_said(reader: Reader, caplog: pytest.LogCaptureFixture, good: int) -> None:
+    """The raw prompt's, or after the answers from both others that of the lossy one."""
+    prefills = []
+
+    def fails(_model: Any, _given: Any, given: dict[str, Any]) -> None:
+        prefills.extend([True] * (given["inputs_embeds"].shape[1] > 1))
+        if len(prefills) > good:
+            raise MemoryError
+
+    hook = reader.model.register_forward_pre_hook(fails, with_kwargs=True)
+    try:
+        *_, last = stream(TEXT, QUESTION, "ltsc", "random", EXAMPLE)
+    finally:
+        hook.remove()
+    assert last == [message_html(BUG), *[""] * (len(last) - 1)]
+    assert "MemoryError" in caplog.text
 
 
 def test_the_truth_is_told_for_the_example_only(reader: Reader) -> None:

@@ -186,7 +186,7 @@ def ask_part() -> Callable[[], None]:
         answer_all,
         [text, question, method, lossy, example],
         outputs,
-        trigger_mode="multiple",
+        trigger_mode="always_last",
         **quiet,
         **shared,
     )

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
 
 import gradio as gr
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from metatok.reader.generate import Prompt
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Lossy = Literal["selective_context", "llmlingua", "random", "truncation"]
 
@@ -193,10 +195,7 @@ def stream(text: str, question: str, method: str, lossy: str | None, example: Ex
         bundled()
         if not is_loaded():
             above[0] = notice_html(LOADING)
-        loading = Background(lambda go_on: reader())
-        for _ in loading:
-            yield page()
-        model = loading.result
+        model = yield from _waiting(lambda go_on: reader(), page)
         known = truth(example, text, question)
         above[:2] = "", truth_html(known)
 
@@ -208,8 +207,8 @@ def stream(text: str, question: str, method: str, lossy: str | None, example: Ex
                     raise
                 side.note = sentence(str(error))
                 continue
-            for _ in Background(lambda go_on, answer=side.answer: next(answer, None)):  # type: ignore[misc]
-                yield page()  # one after the other, so that each first token's time is its own
+            # One after the other, so that each first token's time is its own.
+            yield from _waiting(lambda go_on, answer=side.answer: next(answer, None), page)  # type: ignore[misc]
             yield page()
         answers = [side.answer for side in sides.values() if side.answer is not None]
         yield from _growing(zip_longest(*answers), page)
@@ -229,18 +228,22 @@ def _lossy_side(
     model: Reader, side: Side, text: str, question: str, length: int, lossy: str, page: Callable[[], list[Any]]
 ) -> Iterator[list[Any]]:
     side.note = PRUNING
-    pruning = Background(lambda go_on: prune(model, text, length, lossy, go_on))
-    for _ in pruning:
-        yield page()
     try:
-        side.pruned = pruning.result
+        side.pruned = yield from _waiting(lambda go_on: prune(model, text, length, lossy, go_on), page)
     except Refused as error:
         side.note = str(error)
         return
     side.answer = model.ask(side.pruned.prompt, question)
-    for _ in Background(lambda go_on: next(side.answer, None)):  # type: ignore[arg-type]
-        yield page()
+    yield from _waiting(lambda go_on: next(side.answer, None), page)  # type: ignore[arg-type]
     yield from _growing(side.answer, page)
+
+
+def _waiting(work: Callable[[Callable[[], None]], T], page: Callable[[], list[Any]]) -> Generator[list[Any], None, T]:
+    """The page now and then until `work` is done; returns what it returns, and raises what it raises."""
+    working = Background(work)
+    for _ in working:
+        yield page()
+    return working.result
 
 
 def _growing(tokens: Iterable[object], page: Callable[[], list[Any]]) -> Iterator[list[Any]]:

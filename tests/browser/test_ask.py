@@ -136,6 +136,25 @@ def test_code_is_drawn_and_asked(open_ask: Callable[..., Page]) -> None:
     expect(page.locator("#ask-kinds")).to_be_visible()
 
 
+def test_the_last_question_has_the_last_word(open_ask: Callable[..., Page]) -> None:
+    page = open_ask()
+    box, truth = page.locator("#ask-question textarea"), page.locator("#ask-truth")
+    page.get_by_role("button", name="inside", exact=True).click()
+    expect(box).to_have_value(re.compile("^is "))
+    ask(page)
+    inside, last = page.input_value("#ask-question textarea"), page.inner_text("#ask-truth")
+    page.get_by_role("button", name="path", exact=True).click()
+    expect(box).not_to_have_value(inside)
+    ask_slowly(page)
+    assert page.inner_text("#ask-truth") != last
+    box.fill(inside)
+    box.press("Enter")
+    expect(truth).to_have_text(last, timeout=3 * TIMEOUT)
+    expect(page.locator("#ask-agreement")).to_contain_text("gave", timeout=3 * TIMEOUT)
+    page.wait_for_timeout(1000)
+    assert page.inner_text("#ask-truth") == last
+
+
 def test_stop_while_tokens_are_dropped(open_ask: Callable[..., Page]) -> None:
     page = open_ask()
     page.fill("#ask-text textarea", "\n".join(f"leaf{i} < parent{i % 9} < root" for i in range(300)))
