@@ -57,6 +57,7 @@ class Explore:
     Attributes:
         text, tokenizer, method, meta_tokens, architecture: what the person chose.
         numbers: a State with the last result's summary less its phrases, or None.
+        source: a State that tells the text and the choices of the last result from all others, or None.
         message, about: where a sentence to the person goes, and the line about an example.
         keep: the parts that stay raw, see `metatok.views.keep`.
     """
@@ -67,6 +68,7 @@ class Explore:
     meta_tokens: Any
     architecture: Any
     numbers: Any
+    source: Any
     message: Any
     about: Any
     keep: Any
@@ -196,13 +198,22 @@ def explore() -> Explore:
         **private,
         **runs.COMPRESSING,
     )
+    # Two steps, so that nothing of another result that was on its way comes after the example's.
+    outputs = [text_input, keep, about, *results]
+    takings = [
+        example_button.click(None, None, None, cancels=[compressing], **quiet).then(
+            partial(take, example), choices, outputs, **private, **runs.COMPRESSING
+        )
+        for example, example_button in zip(prepared, buttons, strict=True)
+    ]
+    for i, example_button in enumerate(buttons):
+        example_button.click(None, None, None, cancels=[*takings[:i], *takings[i + 1 :]], **quiet)
+    gr.on([button.click, text_input.submit], None, None, None, cancels=takings, **quiet)
     stop.click(None, message, message, js=if_working(notice_html("Stopping …")), **quiet)
-    stop.click(None, None, None, cancels=[compressing], **quiet)
+    stop.click(None, None, None, cancels=[compressing, *takings], **quiet)
     # Said once it has stopped: until then the page takes no other work. `recompute` itself does not fail.
-    compressing.failure(None, message, message, js=if_working(notice_html(STOPPED)), **quiet)
-    for example, example_button in zip(prepared, buttons, strict=True):
-        outputs = [text_input, keep, about, *results]
-        example_button.click(partial(take, example), choices, outputs, **private, **runs.COMPRESSING)
+    for ended in (compressing, *takings):
+        ended.failure(None, message, message, js=if_working(notice_html(STOPPED)), **quiet)
     # A text that was typed over is no longer the example; the browser alone sees to that.
     text_input.input(None, None, about, js="() => ''", **quiet)
     text_input.change(None, text_input, None, js=MOVE, **quiet)
@@ -219,7 +230,7 @@ def explore() -> Explore:
         )
     view.change(None, None, exported, js="() => ''", **quiet)  # what was said of the last result's copy
     architecture.change(change_model, [numbers, architecture], [summary, compute], **quiet)
-    return Explore(text_input, tokenizer, method, pool, architecture, numbers, message, about, keep)
+    return Explore(text_input, tokenizer, method, pool, architecture, numbers, source, message, about, keep)
 
 
 def about_html(example: Example) -> str:

@@ -68,6 +68,6 @@ def programs_part(explore: Explore) -> None:
     place = gr.Textbox(visible=False)  # only its value counts, which the script gives
     # Opened while snippets are on their way, it asks again: those may come before the boxes are drawn.
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
-    gr.on([accordion.expand, explore.numbers.change], None, None, None, js=SETTLED, **quiet).then(
+    gr.on([accordion.expand, explore.source.change], None, None, None, js=SETTLED, **quiet).then(
         snippets, [explore.text, explore.keep, explore.numbers, place], boxes, js=JAVASCRIPT, **quiet
     )

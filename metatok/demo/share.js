@@ -24,7 +24,8 @@
 
   // The choices as a part of an address; with a text of one's own only where it is asked for, and its parts with it.
   function fragment([text, tokenizer, method, pool, model, keep], withText) {
-    const state = new URLSearchParams({ tab: openTab(), tokenizer, method, pool: pool === all ? "all" : pool, model });
+    const where = tokenizer ? { tokenizer } : {}; // none for a folder, which the server refuses in a link
+    const state = new URLSearchParams({ tab: openTab(), ...where, method, pool: pool === all ? "all" : pool, model });
     const example = exampleOf(text ?? "");
     if (example) state.set("example", example);
     else if (withText && text) state.set("text", text);
@@ -57,6 +58,7 @@
         hash = fragment(choices, false);
         left = " The text is too long for a link, so the link leaves it out: send it along, to be pasted.";
       }
+      if (!choices[1]) left += " A tokenizer in a folder is no part of a link: choose it by hand.";
       put(hash);
       const copied = await (navigator.clipboard?.writeText(here + hash) ?? Promise.reject()).then(
         () => "Copied.",

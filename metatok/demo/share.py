@@ -78,7 +78,7 @@ def state(fragment: Any, tabs: Sequence[str], prepared: Sequence[Example]) -> St
     method = asked.get("method")
     tokenizer = asked.get("tokenizer")
     check_choices("any" if tokenizer is None else tokenizer, method or "inline", None)
-    if tokenizer is not None and (len(tokenizer) > 200 or not tokenizer.isprintable() or is_path(tokenizer.strip())):
+    if tokenizer is not None and not linkable(tokenizer):
         raise Refused(f"{tokenizer[:80]!r} is no tokenizer that a link can ask for; a folder is chosen by hand.")
     pool = _one_of("pool", asked.get("pool"), list(POOL_NAMES))
     model = _one_of("model", asked.get("model"), list(PRESETS))
@@ -102,6 +102,16 @@ def state(fragment: Any, tabs: Sequence[str], prepared: Sequence[Example]) -> St
     return State(tab, text, about, tokenizer, method, None if pool is None else POOL_NAMES[pool], model, keep)
 
 
+def linkable(tokenizer: str | None) -> str:
+    """The tokenizer as a link may ask for it; nothing for one that is chosen by hand, a folder on this machine.
+
+    >>> linkable("mistral:v3"), linkable("./tokenizer")
+    ('mistral:v3', '')
+    """
+    name = (tokenizer or "").strip()
+    return name if len(name) <= 200 and name.isprintable() and not is_path(name) else ""
+
+
 def share_part() -> Callable[[Explore, Any, Sequence[str]], None]:
     """The button and where its link appears, inside a `gradio.Blocks` context.
 
@@ -114,7 +124,8 @@ def share_part() -> Callable[[Explore, Any, Sequence[str]], None]:
     def connect(explore: Explore, tabs: Any, names: Sequence[str]) -> None:
         prepared = examples()
         chosen = [explore.tokenizer, explore.method, explore.meta_tokens, explore.architecture]
-        choices = [explore.text, *chosen, explore.keep]
+        tokenizer = gr.Textbox(linkable(explore.tokenizer.value), visible=False)
+        choices = [explore.text, tokenizer, *chosen[1:], explore.keep]
         parts = gr.State(None)
         restored = [explore.message, tabs, explore.text, explore.about, *chosen, parts]
         settings = {
@@ -144,8 +155,10 @@ def share_part() -> Callable[[Explore, Any, Sequence[str]], None]:
             ]
             return ["", *(gr.skip() if value is None else value for value in values)]
 
+        explore.tokenizer.change(linkable, explore.tokenizer, tokenizer, trigger_mode="always_last", **quiet)
         button.click(None, choices, link, js=f"{script}.share", **quiet)
-        gr.on([explore.numbers.change, tabs.change], None, None, None, js=SETTLED, **quiet).then(
+        changes = [explore.source.change, explore.architecture.change, tokenizer.change, tabs.change]
+        gr.on(changes, None, None, None, js=SETTLED, **quiet).then(
             None, [link, *choices], link, js=f"{script}.follow", **quiet
         )
         fragment = gr.Textbox(visible=False)  # only its value counts, which the script gives

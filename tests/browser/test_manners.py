@@ -110,6 +110,27 @@ def test_a_text_too_long_for_a_link_is_left_out_in_words(explore: Open) -> None:
     page.page.wait_for_function("location.hash.includes('example=server')")  # the address follows by itself
 
 
+def test_a_folder_is_no_part_of_a_link(explore: Open) -> None:
+    page = explore()
+    before = page.drawn()
+    box = page.page.locator("#tokenizer input")
+    box.fill("assets/reader")
+    box.press("Enter")
+    page.wait_drawn(before)
+    page.page.wait_for_function("location.hash && !location.hash.includes('tokenizer=')")
+    page.page.click("#share")
+    expect(page.page.locator("#share-link [role=status]")).to_contain_text("choose it by hand")
+    restored(page, page.page.evaluate("location.hash"))
+    expect(page.page.locator("#message [role=alert]")).to_have_count(0)
+    expect(page.page.locator("#tokenizer input")).to_have_value(re.compile("^mistral:tekken"))
+
+
+def test_the_address_follows_the_model_that_reads(explore: Open) -> None:
+    page = explore()
+    page.choose("architecture", "Phi-4")
+    page.page.wait_for_function("location.hash.includes('model=Phi-4')")
+
+
 def test_snippets_follow_what_is_done(explore: Open) -> None:
     page = explore()
     page.page.click("#programs > button")
@@ -119,6 +140,9 @@ def test_snippets_follow_what_is_done(explore: Open) -> None:
     expect(box).to_have_value(re.compile("text = '(spam and eggs, ){9}'"))
     page.page.check("#method input[value=ltsc]")
     expect(box).to_have_value(re.compile("meta_tokens=512, method='ltsc'"))
+    for animal in ("cat", "dog"):  # the same numbers, of another text
+        page.compress(f"the {animal} sat on the mat; " * 5)
+        expect(box).to_have_value(re.compile(f"text = '(the {animal} sat on the mat; ){{5}}'"))
 
 
 def test_a_wrong_link_gets_a_sentence_and_the_page_works(explore: Open) -> None:
@@ -232,6 +256,20 @@ def test_a_long_text_says_at_what_it_is_and_can_be_stopped(explore: Open) -> Non
     page.compress("spam and eggs, " * 9)  # nothing of the stopped work comes after it
     assert page.drawn() == before + 1
     expect(message).to_have_count(0)
+
+
+def test_an_example_takes_the_place_of_what_is_being_compressed(explore: Open) -> None:
+    page = explore()
+    page.set_text(long_text())
+    page.page.click("#compress-button")
+    expect(page.page.locator("#message")).to_contain_text("Making tokens")
+    page.page.get_by_role("button", name="Directory listing", exact=True).click()
+    page.page.get_by_role("button", name="Server log", exact=True).click()
+    example = "Number(document.querySelector('#summary data').value) === 5722"
+    page.page.wait_for_function(example)
+    page.page.wait_for_timeout(4000)  # the long text would be done by now
+    assert page.page.evaluate(example)
+    assert page.text() == page.page.input_value("#text-input textarea")
 
 
 def test_a_stop_that_comes_too_late_is_not_said_to_have_stopped(explore: Open) -> None:
