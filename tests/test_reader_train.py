@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,7 @@ from metatok.reader.heldout import Item, held_out, right_answers  # noqa: E402
 from metatok.reader.muon import Muon  # noqa: E402
 from metatok.reader.supply import Place, Supply  # noqa: E402
 from metatok.reader.train import Run, learning_rate, main  # noqa: E402
-from metatok.tasks.base import get  # noqa: E402
+from metatok.tasks.base import Sample, get  # noqa: E402
 
 CONFIG = from_dict(
     {
@@ -197,6 +198,12 @@ def test_a_run_takes_the_tokenizer_it_is_told(tokenizer_folder: Path, tmp_path: 
         (folder / "tokenizer.json").read_text() for folder in (tokenizer_folder, tmp_path / "run" / "tokenizer")
     )
     assert json.loads(given)["model"] == json.loads(own)["model"]
+    # What a start left that came to nothing does not count, be it whole or half.
+    other = tmp_path / "left"
+    save_tokenizer(train_bpe(texts(1, prompts=30, code_characters=0), vocab_size=700), other / "tokenizer")
+    run = Run(from_dict(asdict(CONFIG) | {"tokenizer": str(tokenizer_folder)}), other)
+    assert run.tokenizer.vocab_size == MetaTokenizer.from_pretrained(other / "tokenizer", local_only=True).vocab_size
+    assert run.tokenizer.fingerprint == MetaTokenizer.from_pretrained(tokenizer_folder, local_only=True).fingerprint
     with pytest.raises(ValueError, match="nowhere', which the config names, holds no tokenizer"):
         Run(from_dict(asdict(CONFIG) | {"tokenizer": str(tmp_path / "nowhere")}), tmp_path / "other")
 
@@ -383,6 +390,7 @@ def test_a_matrix_that_the_file_of_phrases_lacks_adds_nothing(trained: Run, tmp_
 def test_an_exported_reader_loads_without_us(trained: Run, tmp_path: Path) -> None:
     export(trained.folder, tmp_path)
     assert max(path.stat().st_size for path in tmp_path.iterdir()) < 10_000_000
+    assert all(path.stat().st_mode & 0o444 == 0o444 for path in tmp_path.iterdir())
     code = (
         "import sys; from transformers import AutoModelForCausalLM, AutoTokenizer; "
         f"m = AutoModelForCausalLM.from_pretrained({str(tmp_path)!r}); "
@@ -408,8 +416,68 @@ def test_the_learning_of_a_held_out_prompt_is_fair(trained: Run) -> None:
         by_prompt.setdefault(item.samples[0].prompt, []).append([s.question for s in item.samples])
     assert len(by_prompt) == 4
     assert all(len(forms) == 3 and forms[0] == forms[1] == forms[2] for forms in by_prompt.values())
-    rng = random.Random(f"train/{CONFIG.seed}/0/0")
-    assert get("tree").draw(rng)[0].prompt not in by_prompt
+
+    class Noted:
+        """The task, and the prompts that were drawn of it."""
+
+        name, drawn = "tree", set[str]()
+
+        def draw(self, *arguments: Any, **options: Any) -> list[Sample]:
+            samples = get("tree").draw(*arguments, **options)
+            self.drawn.add(samples[0].prompt)
+            return samples
+
+    pool_of_batches([Noted()], trained.tokenizer, CONFIG.data, CONFIG.seed, 0, 1.0)  # type: ignore[list-item]
+    assert len(Noted.drawn) == CONFIG.data.pool
+    assert not Noted.drawn & by_prompt.keys()
+
+
+def test_held_out_answers_count_whatever_training_weighs(trained: Run) -> None:
+    rights = []
+    for data in (CONFIG.data, replace(CONFIG.data, emphasis={"inside": 0.0, "depth": 0.0}, first_weight=0.0)):
+        items = held_out([get("tree")], trained.tokenizer, data, prompts=4)
+        rights.append(right_answers(trained.model, items, torch.float32))
+    assert rights[0] == rights[1]
+
+
+WORKING = """
+import signal, threading, time
+from multiprocessing import active_children
+from metatok.reader.supply import Place, Supply
+
+def make(number, size):
+    time.sleep(60)
+    return [number]
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, lambda *_: print("told", flush=True))
+    supply = Supply(make, Place(), 1.0, 0.0, workers=1)
+    threading.Timer(2, lambda: print(active_children()[0].pid, flush=True)).start()
+    supply.next(0.0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
+def test_what_makes_examples_leaves_ctrl_c_to_the_run_and_ends_with_it(tmp_path: Path) -> None:
+    (tmp_path / "working.py").write_text(WORKING)
+    words = [sys.executable, str(tmp_path / "working.py")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True) as running:
+        assert running.stdout
+        worker = int(running.stdout.readline())
+        time.sleep(3)  # until it works
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.stdout.readline() == "told\n"
+        time.sleep(1)
+        os.kill(worker, 0)
+        assert running.poll() is None
+        running.kill()
+    for _ in range(100):
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("it is still there")
 
 
 @pytest.mark.parametrize("largest", [0.0, 1.0])

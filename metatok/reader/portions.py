@@ -12,8 +12,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -29,6 +27,7 @@ from tqdm import tqdm
 import metatok
 from metatok.codec import METHODS
 from metatok.lossy import LLMLINGUA2, LLMLingua2
+from metatok.reader import workers
 from metatok.reader.batch import answers, wrong_when_expanded
 from metatok.reader.folders import ReaderError, folder_of
 from metatok.reader.forms import baselines, form_names, forms_of
@@ -43,7 +42,7 @@ Done = Callable[[int], object]
 PORTION = 25  # prompts: few, so that little is lost where it is interrupted
 # The version of what is kept. Raised where the same prompts and weights would give others: another form of the files,
 # other lossy prompts (`metatok.lossy`, `metatok.reader.forms`), another way of decoding (`metatok.reader.batch`).
-KEPT = 3
+KEPT = 4
 
 
 def answered(
@@ -128,7 +127,7 @@ class Portions:
         self._terminate()
 
     def _terminate(self) -> None:
-        with _without_interrupts():
+        with workers.without_interrupts():
             for process in self._processes:
                 process.terminate()
             for process in self._processes:
@@ -195,7 +194,7 @@ class Portions:
                 ),
             )
         before = set(multiprocessing.active_children())
-        with _without_interrupts():
+        with workers.without_interrupts():
             try:
                 yield self._pool
             finally:
@@ -299,33 +298,11 @@ _mine: list[_Mine] = []
 
 
 def _start(folder: str, with_llmlingua2: bool, portions: Sequence[Sequence[Sample]], threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # for systems on which that is not inherited
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    workers.start()
     torch.set_num_threads(threads)
     _mine.append(_Mine(folder, with_llmlingua2, portions))
-
-
-def _end_with_parent() -> None:
-    """Nobody is there any more to end this process or to have its answers."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _ask_in_process(what: str, number: int, room: int) -> list[Row]:
     (mine,) = _mine
     return _ask(*mine.loaded, what, mine.portions[number], room, lambda count: None)
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Ctrl-C is ignored here, and by processes that are started here."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 
 from metatok.reader.data import Batch
+from metatok.reader.workers import start, without_interrupts
 
 
 @dataclass
@@ -61,7 +62,7 @@ class Supply:
         self.place = place
         self._make, self._largest, self._full_size_at = make, largest, full_size_at
         self._rank, self._ranks = rank, ranks
-        self._workers = ProcessPoolExecutor(workers, get_context("spawn")) if workers else None
+        self._workers = ProcessPoolExecutor(workers, get_context("spawn"), initializer=start) if workers else None
         self._ahead = workers + 1  # pools that are ordered
         self._ordered: deque[Future[list[Batch]]] = deque()
         place.orders = [(number, size) for number, size in place.orders]
@@ -100,7 +101,8 @@ class Supply:
 
     def _submit(self, number: int, size: float) -> Future[list[Batch]]:
         assert self._workers
-        return self._workers.submit(self._make, number, size)
+        with without_interrupts():  # which starts a process
+            return self._workers.submit(self._make, number, size)
 
     def _current(self) -> list[Batch]:
         """The pool at the head of the orders."""
