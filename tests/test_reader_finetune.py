@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
 from metatok.codec import Codec  # noqa: E402
-from metatok.reader import Reader, ReaderError  # noqa: E402
+from metatok.reader import Reader, ReaderError, export, train  # noqa: E402
 from metatok.reader.adapters import extend_tokenizer  # noqa: E402
 from metatok.reader.batch import answers, self_information  # noqa: E402
 from metatok.reader.finetune import (  # noqa: E402
@@ -240,7 +241,7 @@ def test_what_cannot_be_fine_tuned_is_one_sentence(
     (untied.parent / "empty").mkdir(exist_ok=True)
     assert "holds no config.json" in refused(["--base-model", str(untied.parent / "empty"), str(config), run], capsys)
 
-    from transformers import PhiConfig, PhiForCausalLM, T5Config
+    from transformers import BloomConfig, BloomForCausalLM, PhiConfig, PhiForCausalLM, T5Config
 
     MetaTokenizer.from_pretrained(untied, meta_tokens=8, method="ltsc").save_pretrained(tmp_path / "t5")
     T5Config(vocab_size=300).save_pretrained(tmp_path / "t5")
@@ -252,6 +253,13 @@ def test_what_cannot_be_fine_tuned_is_one_sentence(
     PhiForCausalLM(PhiConfig(vocab_size=300, **shape)).save_pretrained(tmp_path / "phi")
     with pytest.raises(ValueError, match="phi has an output layer with a bias"):
         finetune(str(tmp_path / "phi"), CONFIG, tmp_path / "run")
+
+    MetaTokenizer.from_pretrained(untied, meta_tokens=8, method="ltsc").save_pretrained(tmp_path / "bloom")
+    BloomForCausalLM(BloomConfig(vocab_size=300, hidden_size=8, n_layer=1, n_head=1)).save_pretrained(
+        tmp_path / "bloom"
+    )
+    with pytest.raises(ValueError, match="bloom does not say how many positions it has"):
+        finetune(str(tmp_path / "bloom"), CONFIG, tmp_path / "run")
 
 
 def test_prompts_that_are_too_long_for_the_model_are_one_sentence(untied: Path, tmp_path: Path) -> None:
@@ -280,6 +288,27 @@ def test_a_folder_belongs_to_one_base_model(untied: Path, tmp_path: Path) -> Non
     other = save_base(tmp_path / "other", "untied")
     with pytest.raises(ValueError, match=r"fine-tunes .*, not .*other; take another folder"):
         finetune(str(other), FinetuneConfig(), tmp_path)
+
+
+def test_a_run_that_is_resumed_as_another_kind_says_how(
+    untied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text("")
+    Finetuning(str(untied), CONFIG, tmp_path / "tuned").save()
+    with pytest.raises(ValueError, match=f"tuned fine-tunes {re.escape(str(untied))}: add --base-model"):
+        train.main([str(config), str(tmp_path / "tuned")])
+    with pytest.raises(SystemExit):
+        export.main([str(tmp_path / "tuned"), str(tmp_path / "out")])
+    assert "tuned is no run that trained a reader" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        export.main([str(tmp_path), str(tmp_path / "out")])
+    assert "holds no checkpoint.pt" in capsys.readouterr().err
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "checkpoint.pt").touch()
+    (tmp_path / "own" / "config.json").write_text('{"seed": 1}')
+    said = refused(["--base-model", str(untied), str(config), str(tmp_path / "own")], capsys)
+    assert "trains no base model: leave --base-model out" in said
 
 
 @pytest.mark.parametrize("kind", ["untied", "tied"])

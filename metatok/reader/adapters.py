@@ -56,6 +56,8 @@ def load_base(folder: Path, name: str, dtype: torch.dtype) -> Any:
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         why = str(error).strip().splitlines()[0].rstrip(".")[:200]
         raise ValueError(f"{name} is not a causal language model that transformers can load: {why}.") from error
+    if not isinstance(getattr(model.config, "max_position_embeddings", None), int):
+        raise ValueError(f"{name} does not say how many positions it has, and a reader has to know its limit.")
     head = model.get_output_embeddings()
     if head is None or getattr(head, "bias", None) is not None:
         # peft's trained rows of an output layer would leave the bias out

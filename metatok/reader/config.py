@@ -87,6 +87,13 @@ class Config:
     checkpoint_minutes: float = 3.0
     evaluate_prompts: int = 60  # of each task, each with five questions in three forms
 
+    def __post_init__(self) -> None:
+        if self.data.longest > self.model.longest:
+            raise ValueError(
+                f"longest in [data] is {self.data.longest}, and the model has {self.model.longest} positions: "
+                "make longest in [model] as large"
+            )
+
 
 # Numbers of 1 and more; all others may be 0. And shares, which are 1 at most.
 POSITIVE = {"layers", "width", "heads", "inner", "longest", "questions", "pool", "batch_tokens", "tokens"}

@@ -18,6 +18,7 @@ or stay without training because no word list has it.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -52,6 +53,8 @@ def check_names(tasks: Sequence[Task], config: DataConfig) -> None:
     for name in config.methods:
         if name not in METHODS:
             raise ValueError(f"a weight for the method {name!r}, which is none; there are {', '.join(METHODS)}")
+    if not tasks:
+        raise ValueError("tasks is empty; name one at least")
     shares = config.methods.values()
     if min(shares, default=0.0) < 0 or sum(shares) <= 0:
         raise ValueError("methods must not be negative, and one at least must be greater than 0")
@@ -62,6 +65,10 @@ def check_names(tasks: Sequence[Task], config: DataConfig) -> None:
     for name in config.emphasis:
         if name not in known:
             raise ValueError(f"emphasis on {name!r}, which no task of this run has; there are {', '.join(known)}")
+    for setting, weights_of in (("emphasis", config.emphasis), ("text_weights", config.text_weights)):
+        for name, weight in weights_of.items():
+            if not 0 <= weight < math.inf:
+                raise ValueError(f"{setting} of {name!r} is {weight!r}; it must be 0 or more")
 
 
 @dataclass(frozen=True)

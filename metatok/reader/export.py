@@ -173,6 +173,8 @@ def export(run: Path, folder: Path) -> None:
     (folder / TRAINING_FILE).write_text(
         json.dumps({"tasks": list(config.data.tasks)}, indent=2) + "\n", encoding="utf-8"
     )
+    for file in folder.glob("*.safetensors"):
+        file.chmod(0o644)  # safetensors keeps its files from others, who may run the app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -181,7 +183,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="folder of a training run")
     parser.add_argument("folder", type=Path, help="for the reader")
     options = parser.parse_args(arguments)
-    export(options.run, options.folder)
+    try:
+        export(options.run, options.folder)
+    except FileNotFoundError:
+        parser.exit(1, f"{options.run} holds no checkpoint.pt, so there is no run to export.\n")
+    except KeyError:
+        parser.exit(1, f"{options.run} is no run that trained a reader; what it fine-tuned is in its adapter folder.\n")
     return 0
 
 

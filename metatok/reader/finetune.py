@@ -87,7 +87,7 @@ class Finetuning:
             source = folder_of(base)
         self.tokenizer, self.marks, new = extend_tokenizer(source, config.meta_tokens)
         model = add_adapters(load_base(source, base, dtype), base, new, config.rank, config.seed)
-        self.longest = min(config.longest, getattr(model.config, "max_position_embeddings", config.longest))
+        self.longest = min(config.longest, model.config.max_position_embeddings)
         self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         embeddings = [p for name, p in self.trained.items() if "trainable_tokens" in name]
         adapters = [p for name, p in self.trained.items() if "trainable_tokens" not in name]
@@ -274,6 +274,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if (options.folder / "checkpoint.pt").exists():
             values = json.loads(saved.read_text(encoding="utf-8"))
+            if "base_model" not in values:
+                raise ValueError(f"the run in {options.folder} trains no base model: leave --base-model out.")
             config = from_dict({name: value for name, value in values.items() if name != "base_model"})
         else:
             config = load_config(options.config)

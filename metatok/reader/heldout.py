@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -49,6 +49,7 @@ def held_out(
         prompts: how many of each task at most.
     """
     items = []
+    config = replace(config, emphasis={}, first_weight=1.0)  # every token counts, whatever training weighs
     for task in tasks:
         for i in range(prompts):
             rng = random.Random(f"held-out/{task.name}/{seed}/{i}")

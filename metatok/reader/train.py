@@ -42,7 +42,7 @@ from metatok.reader.muon import Muon
 from metatok.reader.running import agreed, ended, leave, stopping, write_checkpoint
 from metatok.reader.supply import Place, Supply
 from metatok.tasks.base import get
-from metatok.tokenizer import MetaTokenizer, TokenizerError
+from metatok.tokenizer import SETTINGS_FILE, MetaTokenizer, TokenizerError
 
 # ---- one step
 
@@ -118,7 +118,7 @@ class Run:
         if self.checkpoint.exists():
             place = self._load()
         elif self.processes.is_main_process:  # not before start_from was accepted
-            if not (self._own_tokenizer / "tokenizer.json").exists():
+            if config.tokenizer or config.start_from:
                 self.tokenizer.save_pretrained(self._own_tokenizer)
             (folder / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
         rank, ranks = self.processes.process_index, self.processes.num_processes
@@ -131,12 +131,11 @@ class Run:
         return self.folder / "tokenizer"
 
     def _tokenizer(self) -> MetaTokenizer:
-        """The run's own; before there is one that of its config, or one that is trained for it."""
+        """The run's own; before its first checkpoint that of its config, and where that names none one made for it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         own = self._own_tokenizer
-        there = (own / "tokenizer.json").exists()
         given = self.config.tokenizer or self.config.start_from
-        if given and not there:
+        if given and not self.checkpoint.exists():
             try:
                 return MetaTokenizer.from_pretrained(given, local_only=True)
             except TokenizerError:
@@ -144,7 +143,7 @@ class Run:
                     f"The folder {given!r}, which the config names, holds no tokenizer; "
                     "it is looked for from where the command runs."
                 ) from None
-        if not there:
+        if not (own / SETTINGS_FILE).exists():  # which is written last
             save_tokenizer(train_bpe(texts(self.config.seed)), own)
         return MetaTokenizer.from_pretrained(own, local_only=True)
 
@@ -281,7 +280,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return finetune.main(arguments)
     saved = options.folder / "config.json"
     resumes = (options.folder / "checkpoint.pt").exists()
-    config = from_dict(json.loads(saved.read_text(encoding="utf-8"))) if resumes else load_config(options.config)
+    if resumes:
+        values = json.loads(saved.read_text(encoding="utf-8"))
+        if "base_model" in values:
+            base = values["base_model"]
+            raise ValueError(f"the run in {options.folder} fine-tunes {base}: add --base-model {base}")
+        config = from_dict(values)
+    else:
+        config = load_config(options.config)
     try:
         run = Run(config, options.folder)
         try:
