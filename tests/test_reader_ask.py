@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -164,6 +165,19 @@ def test_a_prompt_that_another_reader_prepared(reader: Reader, lined: Reader, so
         plain = other.prepare(some[0].prompt, "inline", phrases=False)
         assert torch.equal(mine.embed(mine.adopted(plain)), mine.embed(plain))
     assert not torch.equal(reader.embed(own), lined.embed(lined.adopted(own)))
+    theirs, own = (of.prepare("nothing pays here", "inline") for of in (reader, lined))
+    assert len(own.phrases) > len(theirs.phrases) == 0
+    assert torch.equal(lined.embed(lined.adopted(theirs)), lined.embed(own))
+
+
+def test_no_answer_is_longer_than_there_are_positions(reader: Reader, some: list[Sample]) -> None:
+    longest = reader.prepare_ids(np.tile(reader.tokenizer.encode(some[0].prompt), 99)[: reader.limit - 20])
+    answer = reader.ask(longest, "x", max_new_tokens=10**9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "marks", replace(reader.marks, eos=-1))
+        answer.read()
+    assert answer.statistics.input_tokens + answer.statistics.answer_tokens == reader.positions
+    assert not answer.statistics.finished
 
 
 def linked(folder: Path, into: Path, without: str = "") -> Path:
@@ -424,7 +438,47 @@ def test_self_information_is_of_the_model(reader: Reader, some: list[Sample]) ->
         assert judge(segment, before) == pytest.approx(self_information(reader, segment, before), abs=1e-4)
 
 
+def test_a_model_that_sees_the_latest_positions_only_is_judged_too(tmp_path: Path, reader: Reader) -> None:
+    """Its cache cannot be cut back once it is past its window."""
+    from transformers import MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(0)
+    size = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vocabulary = reader.model.config.vocab_size
+    config = MistralConfig(vocab_size=vocabulary, num_key_value_heads=2, sliding_window=8, head_dim=8, **size)
+    linked(reader.folder, tmp_path, "model.safetensors")
+    for name in ("config.json", PHRASE_FILE):
+        (tmp_path / name).unlink()
+    MistralForCausalLM(config).save_pretrained(tmp_path)
+    windowed = Reader.from_pretrained(tmp_path)
+    judge, ids = SelfInformation(windowed), list(range(5, 45))
+    judge(ids)
+    for before, segment in ((ids[:30], ids[30:40]), (ids[:30], ids[20:33]), ([], ids[5:])):
+        assert judge(segment, before) == pytest.approx(self_information(windowed, segment, before), abs=1e-4)
+
+
 # ---- Finding a reader
+
+
+def test_half_of_a_repository_in_the_cache_is_not_taken_for_all(
+    tmp_path: Path, tiny_reader: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is left where a tokenizer alone was loaded."""
+    repository = tmp_path / "models--nobody--half"
+    snapshot = repository / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    linked(tiny_reader, snapshot, "model.safetensors")
+    with pytest.raises(ReaderError, match="nobody/half has no whole set of weights"):
+        folder_of("nobody/half")
+    (snapshot / "model.safetensors").symlink_to(tiny_reader / "model.safetensors")
+    assert folder_of("nobody/half") == snapshot
+    (snapshot / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-2.safetensors"}}')
+    with pytest.raises(ReaderError, match="nobody/half has no whole set of weights"):
+        folder_of("nobody/half")
 
 
 def test_readers_that_cannot_be_had(tmp_path: Path, tiny_reader: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,12 @@ def test_a_licence_file_counts_where_the_metadata_say_nothing(tmp_path: Path, te
     assert licence(Installed([], tmp_path)) == (permissive, "file LICENSE")
 
 
+def test_a_licence_file_that_is_listed_and_not_there_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "x.dist-info").mkdir()
+    (tmp_path / "x.dist-info" / "LICENSE").symlink_to(tmp_path / "nowhere")
+    assert licence(Installed([], tmp_path)) == (False, "no licence")
+
+
 FILES = {
     "zoo/__init__.py": "from .animals import Cat\nfrom .loops import round_and_round\n",
     "zoo/loops.py": "from zoo import round_and_round\n",

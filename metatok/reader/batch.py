@@ -154,7 +154,7 @@ class SelfInformation:
         known = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(tokens), len(self._read)))
         try:
             self._cache.crop(known - len(self._read))  # a number of tokens to remove, as a negative one
-        except (AttributeError, ValueError):  # a cache of a kind that cannot
+        except (AttributeError, ValueError, RuntimeError):  # a cache of a kind that cannot, or of a sliding window
             self._cache, known = reader_cache(self._reader), 0
         return known
 

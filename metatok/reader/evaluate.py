@@ -94,7 +94,7 @@ def evaluate(
         notes.append(f"{left_out} longer prompts were drawn and left out: the reader takes {reader.limit:,} tokens.")
 
     with Portions(reader, llmlingua2, picked, jobs=jobs, folder=resume) as portions:
-        rows = portions.answers(ANSWER_TOKENS)
+        rows = portions.answers(_room(reader))
         expanded = _expanded(portions.written_out(), seed)
     names = list(rows[0])
     tokens = {name: np.array([row[name]["tokens"] for row in rows]) for name in names}
@@ -201,20 +201,20 @@ def draw(reader: Reader, task: Task, n: int, seed: int) -> tuple[list[Sample], i
     """n samples that the reader can take raw, and how many others were drawn.
 
     Raises:
-        ValueError: the task has fewer, or nearly all are too long.
+        ValueError: nearly all are too long.
     """
     picked: list[Sample] = []
     left_out = 0
-    for sample in samples(task, seed, seen=SIDES.get(task.name, False)):
+    drawn = samples(task, seed, seen=SIDES.get(task.name, False))
+    while len(picked) < n:
+        sample = next(drawn)
         if reader.input_tokens(reader.prepare(sample.prompt), reader.question(sample.question)) <= reader.limit:
             picked.append(sample)
         else:
             left_out += 1
-        if len(picked) == n:
-            return picked, left_out
         if left_out > 10 * n:
             raise ValueError(f"Prompts of the task {task.name} are too long for this reader's {reader.limit:,} tokens.")
-    raise ValueError(f"The task {task.name} has only {len(picked)} prompts, fewer than {n}.")
+    return picked, left_out
 
 
 def _expanded(rows: Sequence[Row], seed: int) -> dict[str, dict[str, Any]]:
@@ -236,6 +236,11 @@ def _expand_measured(writer: Reader) -> dict[str, Any]:
     return {"reader": described(writer), "date": _today()}
 
 
+def _room(reader: Reader) -> int:
+    """Tokens of an answer at most; the reader has so many positions left behind the longest prompt that it takes."""
+    return min(ANSWER_TOKENS, reader.answer_tokens)
+
+
 def _today() -> str:
     return datetime.now(UTC).date().isoformat()
 
@@ -248,7 +253,7 @@ def _times(reader: Reader, picked: Sequence[Sample], lossy: dict[str, Baseline])
     with tqdm(total=len(picked), unit="prompt", desc="time", disable=None) as bar:
         for sample in picked:
             for name, form in forms_of(reader, sample.prompt, lossy).items():
-                answer = reader.ask(form.prompt, sample.question, max_new_tokens=ANSWER_TOKENS)
+                answer = reader.ask(form.prompt, sample.question, max_new_tokens=_room(reader))
                 answer.read()
                 s = answer.statistics
                 measured[name].append(
@@ -338,7 +343,7 @@ def described(reader: Reader) -> dict[str, Any]:
     if folder.is_relative_to(ASSETS.resolve()):
         name = folder.relative_to(ASSETS.resolve().parents[1]).as_posix()
     else:
-        name = Path(reader.name).name
+        name = Path(reader.name).name if Path(reader.name).exists() else reader.name
         name = f"{folder.parent.name}/{name}" if name == WRITER_FOLDER else name
     digest = hashlib.sha256()
     for path in sorted(reader.folder.glob("*.safetensors")):

@@ -49,6 +49,17 @@ def bundled() -> Path:
     )
 
 
+def _is_whole(folder: Path) -> bool:
+    """Whether all weights are there that a folder of the Hub's cache names."""
+    try:
+        indices = [json.loads(file.read_bytes()) for file in folder.glob("*.safetensors.index.json")]
+        named = {shard for index in indices for shard in index["weight_map"].values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    there = {file.name for file in folder.glob("*model*.safetensors")}  # a whole model's, or an adapter's
+    return bool(there) and named <= there
+
+
 def trained_on(folder: Path) -> tuple[str, ...]:
     """The tasks that the reader in a folder was trained on; empty where the folder does not say.
 
@@ -101,16 +112,23 @@ def folder_of(name: str | os.PathLike[str] | None) -> Path:
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=FILES, local_files_only=True))
+        cached = Path(snapshot_download(name, allow_patterns=FILES, local_files_only=True))
+        if _is_whole(cached):  # and not what a tokenizer alone was loaded from
+            return cached
     except HFValidationError:
         raise ReaderError(f"{name!r} is neither a folder here nor the id of a model on the Hub.") from None
     except Exception:  # not in the cache
         pass
     try:
-        return Path(snapshot_download(name, allow_patterns=FILES, etag_timeout=NETWORK_SECONDS))
+        found = Path(snapshot_download(name, allow_patterns=FILES, etag_timeout=NETWORK_SECONDS))
     except (GatedRepoError, RepositoryNotFoundError):
         raise ReaderError(f"{name} is no folder here, and the Hub has no such model that can be read.") from None
     except Exception as error:  # whatever the network, the Hub or the disk can raise
         raise ReaderError(
             f"{name} is no folder here, and could not be downloaded from the Hub, which may be out of reach."
         ) from error
+    if not _is_whole(found):
+        raise ReaderError(
+            f"{name} has no whole set of weights in safetensors here; the Hub may be out of reach, or has none either."
+        )
+    return found

@@ -193,7 +193,8 @@ class Reader:
             question: stays raw.
             method: how the text is compressed before the model sees it; None leaves it raw.
             phrases: False gives every id its own embedding only, the paper's plain form.
-            max_new_tokens: the answer's room, 1 or more; left out, what the model's generation config says.
+            max_new_tokens: the answer's room, 1 or more, and no more than positions are left; left out, what the
+                model's generation config says.
 
         Raises:
             ValueError: an empty prompt or question, an unknown method, or more tokens than the reader takes.
@@ -204,6 +205,7 @@ class Reader:
         prepared = self._prepared(prompt, method, phrases)
         asked = self.question(question)
         self._check_length(prepared, asked)
+        room = min(room, self.positions - self.input_tokens(prepared, asked))
         return Answer(self, prepared, asked, room, began)
 
     def expand(self, prompt: str | Prompt, method: str | None = "inline", *, phrases: bool = True) -> Answer:
@@ -329,10 +331,12 @@ class Reader:
 
     def adopted(self, prompt: Prompt) -> Prompt:
         """A prompt that another reader prepared, its writer for one, with what this one's embeddings are made of."""
-        if self.phrases is None or self.phrases.before == prompt.before or not len(prompt.phrases):
+        compressed = prompt.compressed
+        if self.phrases is None or self.phrases.before == prompt.before or compressed is None:
             return prompt
-        assert prompt.compressed  # raw ones have no phrases
-        return replace(prompt, phrases=phrase_rows(prompt.compressed, before=self.phrases.before))
+        if compressed.phrases and not len(prompt.phrases):  # in the plain form
+            return prompt
+        return replace(prompt, phrases=phrase_rows(compressed, before=self.phrases.before))
 
     def _prepared(self, prompt: str | Prompt, method: str | None, phrases: bool) -> Prompt:
         if isinstance(prompt, Prompt):

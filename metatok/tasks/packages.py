@@ -104,7 +104,10 @@ def licence(distribution: Distribution) -> tuple[bool, str]:
         return (permissive_name if short else permissive_text)(written), written.strip().splitlines()[0]
     for file in distribution.files or []:
         if re.match(r"(LICEN[CS]E|COPYING)", file.name, re.IGNORECASE) and ".dist-info" in str(file):
-            text = Path(str(distribution.locate_file(file))).read_text(encoding="utf-8", errors="ignore")
+            try:
+                text = Path(str(distribution.locate_file(file))).read_text(encoding="utf-8", errors="ignore")
+            except OSError:  # listed, and not there
+                continue
             return permissive_text(text), f"file {file.name}"
     return False, "no licence"
 
@@ -310,7 +313,7 @@ def _all() -> Iterator[tuple[Package, bool]]:
     library = Path(sysconfig.get_paths()["stdlib"])
     paths = sorted(file.relative_to(library).as_posix() for file in library.rglob("*.py"))
     files = {path: library / path for path in paths if _usable(path)}
-    files = {path: file for path, file in files.items() if file.stat().st_size <= LONGEST_FILE}
+    files = {path: file for path, file in files.items() if file.is_file() and file.stat().st_size <= LONGEST_FILE}
     yield Package(STANDARD_LIBRARY, sysconfig.get_python_version(), "PSF-2.0", files), True
 
 
