@@ -2,8 +2,9 @@
 
 Prints the tables and writes them to assets/results/engine.json, each part with its date, machine, versions and sizes;
 parts that were not run stay as they are. Needs the extras `tokenizers` and `benchmark`. Texts: `benchmarks/corpora.py`;
-ids: Mistral's Tekken. Times are the least CPU time of some runs in one thread, except for batches. All parts take
-a quarter of an hour, half of it in delta-ltsc; without `peers` it is five to ten minutes.
+ids: Mistral's Tekken. Times are the least CPU time of some runs in one thread, except for batches; of one run in the
+parts `long` and `effort` and for other packages. All parts take a quarter of an hour, half of it in delta-ltsc; without
+`peers` it is five to ten minutes.
 """
 
 from __future__ import annotations

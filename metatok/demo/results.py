@@ -56,7 +56,10 @@ FORMS = (
 """What the rows of an evaluation are, for those who have not read the code."""
 
 READER_TITLE = "How often the reader is right: {}"
-NO_INTERVAL = "none: times are the least of several runs, and savings are counted, not sampled"
+NO_INTERVAL = (
+    "none: times are the least of several runs, or of one where that takes seconds and for other packages; savings are "
+    "counted, not sampled"
+)
 FACTS = (
     "command",
     "date",
