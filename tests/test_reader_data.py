@@ -279,7 +279,8 @@ def test_what_is_written_out_reads_back(ids: list[int], method: Method, pool: in
     seed=st.integers(0, 9),
 )
 def test_what_stands_before_an_id_is_the_same_read_and_written(ids: list[int], method: Method, seed: int) -> None:
-    """Outside of brackets, place by place; and each id that has to be found stands somewhere in the prompt as here."""
+    """Outside of brackets, place by place; and each id that has to be found stands somewhere in the prompt as here. An
+    opening mark has the meta-token alone before it, as what begins its phrase has."""
     compressed = Codec(10, 64, method).compress(ids, seed=seed)
     written = written_out(compressed, OPENING, CLOSING)
     read = lines_before(compressed, 5).tolist()
@@ -287,12 +288,14 @@ def test_what_stands_before_an_id_is_the_same_read_and_written(ids: list[int], m
     assert [stand[:1] for stand in standing] == roles(written, brackets(method))[0]
     there = list(zip(compressed.ids.tolist(), read, strict=True))
     body, depth = [], 0
-    for symbol, (_, *before), known in zip(written, standing, repeated, strict=True):
+    for symbol, (owner, *before), known in zip(written, standing, repeated, strict=True):
         depth += (symbol == OPENING) - (symbol == CLOSING) if not known else 0
         if not known and symbol not in (OPENING, CLOSING):
             assert (symbol, before) in there
             if not depth:
                 body.append((symbol, before))
+        if not known and symbol == OPENING:
+            assert before == [owner, -1, -1, -1, -1] != [-1] * 5
     start = next((i for i, owner in enumerate(compressed.defines) if owner == -1), 0) if method != "inline" else 0
     assert body == there[start:]
 
@@ -595,6 +598,7 @@ def test_config(tmp_path: Path) -> None:
         ({"optimizer": {"clip": float("nan")}}, "setting 'optimizer.clip' is nan; it must be 0 or more"),
         ({"data": {"compressed_share": 2.0}}, "setting 'data.compressed_share' is 2.0; it must be from 0 to 1"),
         ({"data": {"questions": 0}}, "setting 'data.questions' is 0; it must be 1 or more"),
+        ({"data": {"longest": 5000}}, "longest in [data] is 5000, and the model has 4096 positions: make longest in"),
         ({"model": {"width": 257}}, "width must be a multiple of twice the heads, 2 · 4, and it is 257"),
     ):
         with pytest.raises(ValueError, match=re.escape(sentence)):
@@ -630,3 +634,10 @@ def test_emphasis_on_what_no_task_has_is_refused() -> None:
         check_names([TREE], DataConfig(methods={"lstc": 1.0}))
     with pytest.raises(ValueError, match="methods must not be negative"):
         check_names([TREE], DataConfig(methods={}))
+    with pytest.raises(ValueError, match="tasks is empty; name one at least"):
+        check_names([], DataConfig(tasks=()))
+    for weight in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=r"emphasis of 'ls' is .*; it must be 0 or more"):
+            check_names([TREE], DataConfig(emphasis={"ls": weight}))
+        with pytest.raises(ValueError, match=r"text_weights of 'tree' is .*; it must be 0 or more"):
+            check_names([TREE], DataConfig(text_weights={"tree": weight}))

@@ -168,6 +168,7 @@ class Brackets:
             self._at = (level.line, self._thread_from, len(level.line) - 1 - len(self.thread))
             return self._closed if self.thread else level.owner
         if symbol == self.opening:
+            self._at = (level.line, max(len(level.line) - 1, 0), len(level.line))
             self._open(level.line[-1:])
             return self._levels[-1].owner
         if symbol == self.closing:
@@ -224,7 +225,8 @@ class Brackets:
     def stand(self, symbol: int, count: int = 0) -> list[int]:
         """Take note of the next id; its owner, and the `count` ids before it as they stand in the prompt, the nearest
         first: what is in brackets between is left out, and the phrase or the body that it is in is not left. -1 where
-        there is none. For the ids of a thread it is the phrase that the last of them is in.
+        there is none. For the ids of a thread it is the phrase that the last of them is in; an opening mark has the
+        meta-token before it alone, as what begins its phrase has.
 
         >>> from metatok import Codec
         >>> brackets = Brackets(8, 9, Codec(10, 4, "inline"))
