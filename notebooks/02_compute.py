@@ -341,10 +341,11 @@ figure.update_xaxes(title="tokens that the model reads", row=2, col=1)
 show(figure, height=520)
 
 # %% [markdown]
-# **What to see.** Above, time against the tokens that the model reads: raw and compressed prompts lie on one curve,
+# **What to see.** Above, time against the tokens that the model reads: raw and compressed prompts lie near one curve,
 # which bends upward as the square asks. Below, what the model of cost leaves unexplained, in percent of it: the noise
-# of the machine, and all that the formulas do not count, such as norms, the softmax, and making the embeddings of
-# meta-tokens out of their phrases. The speeds are this machine's; the shape of the curve is the model's.
+# of the machine, and all that the formulas do not count, such as norms and the softmax, and for compressed prompts
+# making the embeddings of meta-tokens out of their phrases, which puts them some percent above the curve. The speeds
+# are this machine's; the shape of the curve is the model's.
 
 # %%
 summary = compressed.groupby("prompt", sort=False)[["residual, %"]].agg(["mean", lambda r: r.abs().max()])
@@ -456,7 +457,8 @@ show(figure)
 # * Compute falls by at least the saving in tokens, and by at most 1 − (1 − s)². Which of the two depends on the
 #   prompt's length against the model's crossover: thousands of tokens for small models, tens of thousands for large.
 # * The KV cache, and the price per token, fall by the saving in tokens.
-# * The time of a real forward pass follows from the length that the model reads; a compressed prompt is no different.
+# * The time of a real forward pass follows from the length that the model reads; of a compressed prompt it is some
+#   percent more, for the embeddings of its meta-tokens.
 # * A prompt cache changes the sum. Compress what never changes by itself and keep it cached.
 #
 # None of it is worth anything if the model cannot read such prompts: `03_train_a_reader.ipynb` and

@@ -247,7 +247,7 @@ for task in results:
 #
 # ## 4. Ask yourself
 #
-# New trees, of a seed that the committed results did not use, through the same functions. (Code prompts are ten times as long, and made of the packages that are installed, so they are others on each machine; `metatok evaluate --task repo` asks those.) First: are these results of the reader that is loaded here?
+# New trees, of a seed that the committed results did not use, through the same functions. (Code prompts are several times as long, and made of the packages that are installed, so they are others on each machine; `metatok evaluate --task repo` asks those.) First: are these results of the reader that is loaded here?
 
 # %%
 from metatok.reader.evaluate import described
@@ -368,4 +368,4 @@ for method in ("ltsc", "inline"):
 #
 # - Compare at the same length, on the same prompts, with intervals, or not at all.
 # - A lossless prompt can always be checked: `decompress(compress(x)) == x`. Whether a reader understands it has to be measured.
-# - The whole evaluation again: `metatok evaluate --task tree --n 1000 --seed 0`.
+# - The whole evaluation again: `metatok evaluate --task tree --n 1000 --seed 4`.

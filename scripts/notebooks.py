@@ -88,7 +88,8 @@ def fingerprint(notebook: Any) -> dict[str, Any]:
     named = {Path(text).name for text in re.findall(r"""["']([^"'\n]+\.\w+)["']""", "\n".join(code))}
     files = [path for path in (ROOT / "assets").rglob("*.*") if path.name in named]
     if "metatok.reader" in "\n".join(code):
-        files += (ROOT / "assets" / "reader").glob("*.safetensors")
+        files += (ROOT / "assets" / "reader").rglob("*.safetensors")  # its writer's, too
+        files += (ROOT / "assets" / "reader").rglob("tokenizer.json")
     return {
         "code": _hash("\n\0\n".join(code).encode()),
         "files": {path.relative_to(ROOT).as_posix(): _hash(path.read_bytes()) for path in sorted(files)},
