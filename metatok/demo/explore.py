@@ -198,22 +198,13 @@ def explore() -> Explore:
         **private,
         **runs.COMPRESSING,
     )
-    # Two steps, so that nothing of another result that was on its way comes after the example's.
-    outputs = [text_input, keep, about, *results]
-    takings = [
-        example_button.click(None, None, None, cancels=[compressing], **quiet).then(
-            partial(take, example), choices, outputs, **private, **runs.COMPRESSING
-        )
-        for example, example_button in zip(prepared, buttons, strict=True)
-    ]
-    for i, example_button in enumerate(buttons):
-        example_button.click(None, None, None, cancels=[*takings[:i], *takings[i + 1 :]], **quiet)
-    gr.on([button.click, text_input.submit], None, None, None, cancels=takings, **quiet)
     stop.click(None, message, message, js=if_working(notice_html("Stopping …")), **quiet)
-    stop.click(None, None, None, cancels=[compressing, *takings], **quiet)
+    stop.click(None, None, None, cancels=[compressing], **quiet)
     # Said once it has stopped: until then the page takes no other work. `recompute` itself does not fail.
-    for ended in (compressing, *takings):
-        ended.failure(None, message, message, js=if_working(notice_html(STOPPED)), **quiet)
+    compressing.failure(None, message, message, js=if_working(notice_html(STOPPED)), **quiet)
+    for example, example_button in zip(prepared, buttons, strict=True):
+        outputs = [text_input, keep, about, *results]
+        example_button.click(partial(take, example), choices, outputs, **private, **runs.COMPRESSING)
     # A text that was typed over is no longer the example; the browser alone sees to that.
     text_input.input(None, None, about, js="() => ''", **quiet)
     text_input.change(None, text_input, None, js=MOVE, **quiet)

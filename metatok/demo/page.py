@@ -32,6 +32,14 @@ def if_working(status: str) -> str:
     return f"(shown) => String(shown).includes('…') ? {json.dumps(status)} : shown"
 
 
+class Iterators(dict[str, Any]):
+    """Gradio's running generators by event, from which it takes one twice where two requests to cancel it wait for each
+    other, as after two clicks on Stop; the second had been an internal error."""
+
+    def __delitem__(self, event: str) -> None:
+        self.pop(event, None)
+
+
 class Page(gr.Blocks):
     """A `gradio.Blocks` whose endpoints have defaults over plain HTTP too, and which refuses the server's files.
 
@@ -52,6 +60,8 @@ class Page(gr.Blocks):
         super().validate_inputs(block_fn, inputs)
 
     async def preprocess_data(self, *inputs: Any, **options: Any) -> Any:
+        if not isinstance(self.app.iterators, Iterators):
+            self.app.iterators = Iterators(self.app.iterators)
         try:
             return await super().preprocess_data(*inputs, **options)
         except InvalidPathError as error:
