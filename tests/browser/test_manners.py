@@ -233,6 +233,7 @@ STOP_AT = """(word) => new MutationObserver((_, watch) => {
 LAST_SAID = "document.querySelector('#message [role=status]')?.textContent"
 DRAWN = "Number(document.querySelector('#token-view .view')?.dataset.drawn)"
 STOPPED = "Stopped; what was shown before stays."
+ENDED = f"{LAST_SAID} === stopped || {DRAWN} > before"
 
 
 def long_text() -> str:
@@ -243,11 +244,15 @@ def long_text() -> str:
 
 def test_a_long_text_says_at_what_it_is_and_can_be_stopped(explore: Open) -> None:
     page = explore()
-    before, counts = page.drawn(), page.counts()
-    page.set_text(long_text())
-    page.page.evaluate(STOP_AT, " …")
-    page.page.click("#compress-button")
     message = page.page.locator("#message [role=status]")
+    for _ in range(4):  # on a busy machine the browser may see the first of it when all is done
+        before, counts = page.drawn(), page.counts()
+        page.set_text(long_text())
+        page.page.evaluate(STOP_AT, " …")
+        page.page.click("#compress-button")
+        page.page.wait_for_function(f"([before, stopped]) => {ENDED}", arg=[before, STOPPED])
+        if page.page.evaluate(LAST_SAID) == STOPPED:
+            break
     expect(message).to_have_text(STOPPED)
     assert re.fullmatch(
         "(Making tokens|Looking for phrases|Checking .*|Drawing) …", page.page.evaluate("() => window.said")
@@ -278,8 +283,7 @@ def test_a_stop_that_comes_too_late_is_not_said_to_have_stopped(explore: Open) -
     page.set_text(long_text())
     page.page.evaluate(STOP_AT, "Drawing …")
     page.page.click("#compress-button")
-    ended = f"([before, stopped]) => {LAST_SAID} === stopped || {DRAWN} > before"
-    page.page.wait_for_function(ended, arg=[before, STOPPED])
+    page.page.wait_for_function(f"([before, stopped]) => {ENDED}", arg=[before, STOPPED])
     page.page.wait_for_timeout(1000)  # what would be said after the result
     stopped = page.page.evaluate(LAST_SAID) == STOPPED
     assert (page.drawn() == before) == stopped
