@@ -199,10 +199,10 @@ def _link(body, phrases, starts, base, chains, lengths):
             given -= inner[j]
         begins = np.full(count, starts[k])
         for j in range(count):
-            place, size = begins[j] + symbols[j], new_starts[numbers[j]] + symbols[j]
-            out[new_starts[numbers[j]] : size] = phrases[begins[j] : place]
+            place, end = begins[j] + symbols[j], new_starts[numbers[j]] + symbols[j]
+            out[new_starts[numbers[j]] : end] = phrases[begins[j] : place]
             for i in range(given, given + inner[j]):
-                out[size + i - given] = base + numbers[i]
+                out[end + i - given] = base + numbers[i]
                 begins[i] = place
                 place += held[i]
             given += inner[j]

@@ -78,7 +78,7 @@ def state(fragment: Any, tabs: Sequence[str], prepared: Sequence[Example]) -> St
     method = asked.get("method")
     tokenizer = asked.get("tokenizer")
     check_choices("any" if tokenizer is None else tokenizer, method or "inline", None)
-    if tokenizer is not None and not linkable(tokenizer):
+    if tokenizer is not None and not for_link(tokenizer):
         raise Refused(f"{tokenizer[:80]!r} is no tokenizer that a link can ask for; a folder is chosen by hand.")
     pool = _one_of("pool", asked.get("pool"), list(POOL_NAMES))
     model = _one_of("model", asked.get("model"), list(PRESETS))
@@ -102,10 +102,10 @@ def state(fragment: Any, tabs: Sequence[str], prepared: Sequence[Example]) -> St
     return State(tab, text, about, tokenizer, method, None if pool is None else POOL_NAMES[pool], model, keep)
 
 
-def linkable(tokenizer: str | None) -> str:
+def for_link(tokenizer: str | None) -> str:
     """The tokenizer as a link may ask for it; nothing for one that is chosen by hand, a folder on this machine.
 
-    >>> linkable("mistral:v3"), linkable("./tokenizer")
+    >>> for_link("mistral:v3"), for_link("./tokenizer")
     ('mistral:v3', '')
     """
     name = (tokenizer or "").strip()
@@ -124,7 +124,7 @@ def share_part() -> Callable[[Explore, Any, Sequence[str]], None]:
     def connect(explore: Explore, tabs: Any, names: Sequence[str]) -> None:
         prepared = examples()
         chosen = [explore.tokenizer, explore.method, explore.meta_tokens, explore.architecture]
-        tokenizer = gr.Textbox(linkable(explore.tokenizer.value), visible=False)
+        tokenizer = gr.Textbox(for_link(explore.tokenizer.value), visible=False)
         choices = [explore.text, tokenizer, *chosen[1:], explore.keep]
         parts = gr.State(None)
         restored = [explore.message, tabs, explore.text, explore.about, *chosen, parts]
@@ -155,7 +155,7 @@ def share_part() -> Callable[[Explore, Any, Sequence[str]], None]:
             ]
             return ["", *(gr.skip() if value is None else value for value in values)]
 
-        explore.tokenizer.change(linkable, explore.tokenizer, tokenizer, trigger_mode="always_last", **quiet)
+        explore.tokenizer.change(for_link, explore.tokenizer, tokenizer, trigger_mode="always_last", **quiet)
         button.click(None, choices, link, js=f"{script}.share", **quiet)
         changes = [explore.source.change, explore.architecture.change, tokenizer.change, tabs.change]
         gr.on(changes, None, None, None, js=SETTLED, **quiet).then(
