@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ EMPTY = "There is no text yet. Paste one, or take an example."
 STALE = "The text or a choice is no longer the one that was compressed. Compress again, then copy or download."
 STOPPED = "Stopped; what was shown before stays."
 WORKING = "<p hidden>…</p>"  # there before anything is said, for `if_working`
+TAKEN = itertools.count(1)  # examples; a number of its own tells the page that one was taken
 PATIENCE = 2  # looks at the work, the last of them after a third of a second, before it is said at what it is
 
 
@@ -154,6 +156,7 @@ def explore() -> Explore:
             compute = gr.Plot(first["compute"], label="Compute of the prefill", elem_id="compute-plot")
     numbers = gr.State(first["numbers"])
     source = gr.State(first["source"])
+    taken = gr.State(0)
 
     choices = [tokenizer, method, pool, architecture]
     results = [message, summary, view, lengths, compute, numbers, source]
@@ -172,10 +175,6 @@ def explore() -> Explore:
         except Refused as error:  # what was shown stays
             yield [message_html(str(error)), *unchanged]
 
-    def take(example: Example, *inputs: Any) -> Iterator[list[Any]]:
-        for shown in recompute(example.text, *inputs):
-            yield [example.text, "", about_html(example), *shown]
-
     def deliver(action: str, known: str | None, kind: str, *inputs: Any) -> list[Any]:
         try:
             return ["", _delivery(action, known, kind, *inputs)]
@@ -190,7 +189,7 @@ def explore() -> Explore:
         return [summary_html(known, model), figure]
 
     compressing = gr.on(
-        [button.click, text_input.submit, keep.input, tokenizer.change, method.change, pool.change],
+        [button.click, text_input.submit, keep.input, tokenizer.change, method.change, pool.change, taken.change],
         recompute,
         [text_input, *choices, keep],
         results,
@@ -203,8 +202,8 @@ def explore() -> Explore:
     # Said once it has stopped: until then the page takes no other work. `recompute` itself does not fail.
     compressing.failure(None, message, message, js=if_working(notice_html(STOPPED)), **quiet)
     for example, example_button in zip(prepared, buttons, strict=True):
-        outputs = [text_input, keep, about, *results]
-        example_button.click(partial(take, example), choices, outputs, **private, **runs.COMPRESSING)
+        outputs = [text_input, keep, about, taken]
+        example_button.click(partial(_take, example), None, outputs, concurrency_limit=None, **quiet)
     # A text that was typed over is no longer the example; the browser alone sees to that.
     text_input.input(None, None, about, js="() => ''", **quiet)
     text_input.change(None, text_input, None, js=MOVE, **quiet)
@@ -227,6 +226,11 @@ def explore() -> Explore:
 def about_html(example: Example) -> str:
     """One line about an example, for below the buttons."""
     return f"<p>{escape(example.about)}</p>"
+
+
+def _take(example: Example) -> list[Any]:
+    """The text of an example, in whole; that it was taken compresses it, after what is on its way."""
+    return [example.text, "", about_html(example), next(TAKEN)]
 
 
 def _working(*inputs: Any) -> Iterator[str | dict[str, Any]]:

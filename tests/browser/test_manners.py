@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Explore
-from tests.browser.test_page import HOSTILE
+from tests.browser.test_page import EXAMPLES, HOSTILE, ROOT
 
 Open = Callable[..., Explore]
 TABS = ["Explore", "Savings", "Ask", "Compare", "Results", "About"]
@@ -261,6 +261,21 @@ def test_a_long_text_says_at_what_it_is_and_can_be_stopped(explore: Open) -> Non
     page.compress("spam and eggs, " * 9)  # nothing of the stopped work comes after it
     assert page.drawn() == before + 1
     expect(message).to_have_count(0)
+
+
+def test_an_example_comes_after_what_is_on_its_way(explore: Open) -> None:
+    page = explore()
+    page.set_text(long_text())
+    page.page.click("#compress-button")
+    expect(page.page.locator("#message")).to_contain_text("…")
+    for example in EXAMPLES[2:0:-1]:  # of two clicks the last one counts
+        page.page.get_by_role("button", name=example["title"], exact=True).click()
+    text = (ROOT / "assets/examples" / EXAMPLES[1]["file"]).read_text(encoding="utf-8")
+    shown = "(text) => document.querySelector('#token-view .original').textContent === text"
+    page.page.wait_for_function(shown, arg=text, timeout=60_000)
+    assert page.page.input_value("#text-input textarea") == text
+    assert EXAMPLES[1]["about"] in page.page.inner_text("#example-about")
+    expect(page.page.locator("#message [role=status]")).to_have_count(0)
 
 
 def test_a_run_may_be_stopped_twice(explore: Open) -> None:
