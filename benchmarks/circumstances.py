@@ -11,25 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import metatok
+from metatok.machine import processor
 
 
 def circumstances(packages: Iterable[str]) -> dict[str, Any]:
     """For a results file: date, machine, versions."""
     return {
         "date": datetime.date.today().isoformat(),
-        "machine": f"{_processor()}, {os.cpu_count()} cores",
+        "machine": f"{processor()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
         "metatok": metatok.__version__,
         "versions": {package: version(package) for package in packages},
     }
-
-
-def _processor() -> str:
-    """Its name, and where the machine tells it the family."""
-    facts = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    model = {k.strip(): v.strip() for k, _, v in (line.partition(":") for line in facts.splitlines())}
-    name = model.get("model name") or platform.processor() or platform.machine()
-    return f"{name}, family {model['cpu family']}" if "cpu family" in model else name
 
 
 def version(package: str) -> str | None:

@@ -16,9 +16,7 @@ from pathlib import Path
 
 import torch
 
-from metatok.reader.export import read_weights
-
-WEIGHTS = "*.safetensors"
+from metatok.reader.export import WEIGHTS, let_others_read, read_weights
 
 
 def average(first: Path, second: Path, folder: Path, share: float) -> None:
@@ -56,9 +54,9 @@ def average(first: Path, second: Path, folder: Path, share: float) -> None:
                 a, b = (weights[name] for weights in stored)
                 mixed[name] = ((1 - share) * a + share * b).to(dtype).contiguous()
             save_file(mixed, target, metadata)
-            target.chmod(0o644)  # safetensors keeps its files from others, who may run the app
         elif file.is_file() and file.name != "README.md" and not (target.exists() and target.samefile(file)):
             shutil.copyfile(file, target)  # the model card is of one reader only
+    let_others_read(folder)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -32,6 +32,7 @@ import metatok
 from metatok.codec import METHODS
 from metatok.ids import as_integer
 from metatok.lossy import LLMLINGUA2, LLMLingua2, LossyError
+from metatok.machine import processor
 from metatok.reader import report
 from metatok.reader.folders import ASSETS, WRITER_FOLDER, ReaderError, folder_of
 from metatok.reader.forms import Baseline, baselines, forms_of
@@ -326,10 +327,7 @@ def length_range(tokens: int) -> str:
 
 
 def _machine(reader: Reader) -> str:
-    name = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-        name = models[0].partition(":")[2].strip() if models else name
+    name = processor()
     if reader.device.type == "cuda":
         name = f"{torch.cuda.get_device_name(reader.device)}, {name}"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

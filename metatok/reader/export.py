@@ -25,6 +25,7 @@ from metatok.reader.model import EPS, LeanLlama, PhraseEmbedding
 from metatok.tokenizer import MetaTokenizer
 
 SHARD = "9MB"  # files of weights stay below this
+WEIGHTS = "*.safetensors"
 PHRASE_FILE = "phrase_embedding.safetensors"
 
 
@@ -152,6 +153,12 @@ def load_exported(model: LeanLlama, folder: Path, new_layers: Sequence[int] = ()
     return not lacks_lines
 
 
+def let_others_read(folder: Path) -> None:
+    """safetensors keeps the files that it writes from everyone but their owner, and others may run the app."""
+    for file in folder.glob(WEIGHTS):
+        file.chmod(0o644)
+
+
 def export(run: Path, folder: Path) -> None:
     """Write the reader of a run's last checkpoint to a folder, in bfloat16.
 
@@ -173,8 +180,7 @@ def export(run: Path, folder: Path) -> None:
     (folder / TRAINING_FILE).write_text(
         json.dumps({"tasks": list(config.data.tasks)}, indent=2) + "\n", encoding="utf-8"
     )
-    for file in folder.glob("*.safetensors"):
-        file.chmod(0o644)  # safetensors keeps its files from others, who may run the app
+    let_others_read(folder)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
