@@ -203,6 +203,7 @@ def explore() -> Explore:
     compressing.failure(None, message, message, js=if_working(notice_html(STOPPED)), **quiet)
     for example, example_button in zip(prepared, buttons, strict=True):
         outputs = [text_input, keep, about, taken]
+        # Queued, as Gradio does not tell the page that a State has changed of an event that is not.
         example_button.click(partial(_take, example), None, outputs, concurrency_limit=None, **quiet)
     # A text that was typed over is no longer the example; the browser alone sees to that.
     text_input.input(None, None, about, js="() => ''", **quiet)
