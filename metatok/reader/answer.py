@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from metatok.reader.cache import reader_cache
 from metatok.reader.written import read_back
 
 if TYPE_CHECKING:
@@ -138,10 +139,3 @@ def whole_characters(tokens: Iterable[int], fragment: Callable[[list[int]], str]
             yield piece
     if waiting:
         yield fragment(waiting)
-
-
-def reader_cache(reader: Reader) -> Any:
-    """An empty KV cache for one answer, or for a batch of them."""
-    from transformers import DynamicCache
-
-    return DynamicCache(config=reader.model.config)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from metatok.reader.answer import reader_cache
+from metatok.reader.cache import reader_cache
 from metatok.reader.generate import Prompt, Reader
 
 BATCH_TOKENS = 8192  # input tokens, padding included, that are read together
@@ -55,7 +55,8 @@ def _decode(reader: Reader, inputs: Sequence[tuple[Prompt, Sequence[int]]], max_
     longest = int(lengths.max())
     embedded = torch.cat([F.pad(reader.embed(*of), (0, 0, longest - reader.input_tokens(*of), 0)) for of in inputs])
     mask = (torch.arange(longest, device=reader.device) >= (longest - lengths)[:, None]).long()
-    cache, tokens = reader_cache(reader), [[] for _ in inputs]  # type: tuple[object, list[list[int]]]
+    cache = reader_cache(reader)
+    tokens: list[list[int]] = [[] for _ in inputs]
     alive = list(range(len(inputs)))
     for _ in range(max_new_tokens):
         position = (mask.cumsum(-1) - 1).clamp(min=0)[:, -embedded.shape[1] :]
@@ -78,7 +79,7 @@ def _decode(reader: Reader, inputs: Sequence[tuple[Prompt, Sequence[int]]], max_
             break
         if len(going) < len(following):
             rows = torch.tensor(going, device=reader.device)
-            cache.batch_select_indices(rows)  # type: ignore[attr-defined]
+            cache.batch_select_indices(rows)
             mask, alive, following = mask[rows], [alive[row] for row in going], [following[row] for row in going]
         for i, token in zip(alive, following, strict=True):
             tokens[i].append(token)

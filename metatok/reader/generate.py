@@ -39,7 +39,8 @@ from torch import Tensor
 from metatok.codec import METHODS, Compressed
 from metatok.ids import as_integer
 from metatok.reader.adapters import load_adapted
-from metatok.reader.answer import Answer, reader_cache
+from metatok.reader.answer import Answer
+from metatok.reader.cache import reader_cache
 from metatok.reader.data import NO_PHRASES, RELATED, joined, moved, phrase_rows, related, rows_of
 from metatok.reader.export import PHRASE_FILE, load_phrases
 from metatok.reader.folders import ADAPTER_FILE, WRITER_FOLDER, ReaderError, answer_room, folder_of
