@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metatok import terminal
+from metatok.reader.folders import DTYPES
 from metatok.sentences import sentence
 
 if TYPE_CHECKING:
@@ -26,13 +27,11 @@ INSTALL = "pip install 'metatok[train]'"
 
 def add_commands(command: Add) -> None:
     """Add the reader's commands; `command` is what `metatok.cli` adds its own with."""
-    reader_help = "folder or Hub id of the reader (default: the bundled one, or $METATOK_READER)"
-
     sub = command("ask", _ask, "ask the bundled reader about a text")
     sub.add_argument("file", metavar="FILE", help="the text; - is standard input")
     sub.add_argument("question", metavar="QUESTION", help='for example "parent of lexer.py"')
     sub.add_argument("--method", choices=terminal.METHODS, help="compress the text first (default: leave it raw)")
-    sub.add_argument("--reader", metavar="NAME", help=reader_help)
+    _add_reader(sub)
     sub.add_argument("--json", action="store_true", help="print an object with the answer, tokens and times instead")
 
     sub = command("evaluate", _evaluate, "measure what the reader answers from raw, compressed and lossy prompts")
@@ -40,7 +39,7 @@ def add_commands(command: Add) -> None:
     sub.add_argument("--n", type=terminal.count, metavar="N", help="how many prompts (default: 1,000)")
     sub.add_argument("--seed", type=terminal.count, metavar="SEED", help="which prompts (default: 0)")
     sub.add_argument("--json", action="store_true", help="print the results as JSON instead of a table")
-    sub.add_argument("--reader", metavar="NAME", help=reader_help)
+    _add_reader(sub)
     sub.add_argument(
         "--answers",
         metavar="FILE",
@@ -56,6 +55,20 @@ def add_commands(command: Add) -> None:
     sub.add_argument("-o", "--output", metavar="OUT", help="write the JSON there as well, over what is there")
 
     command("train", _train, "train the reader: metatok train CONFIG FOLDER")
+
+
+def _add_reader(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--reader",
+        metavar="NAME",
+        help="folder or Hub id of the reader (default: the bundled one, or $METATOK_READER)",
+    )
+    sub.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default=DTYPES[0],
+        help="what it computes in; bfloat16 is faster where the processor multiplies it (default: float32)",
+    )
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -79,7 +92,7 @@ def _ask(arguments: argparse.Namespace) -> int:
             f"{terminal.shown(arguments.file)} is not UTF-8 text (byte {error.start}), and the reader reads text."
         ) from error
     with _refusing():
-        answer = _reader(arguments.reader).ask(prompt, arguments.question, arguments.method)
+        answer = _reader(arguments).ask(prompt, arguments.question, arguments.method)
         if not arguments.json:
             for piece in answer:
                 print(piece, end="", flush=True)
@@ -112,10 +125,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         resume = None if arguments.resume is None else Path(arguments.resume)
         if arguments.answers is not None:
             earlier = _earlier(arguments.answers)
-            results = expand_again(_reader(arguments.reader), earlier, jobs=arguments.jobs, resume=resume)
+            results = expand_again(_reader(arguments), earlier, jobs=arguments.jobs, resume=resume)
         else:
             task, n, seed = task or "tree", 1000 if n is None else n, seed or 0
-            results = evaluate(_reader(arguments.reader), task, n, seed, jobs=arguments.jobs, resume=resume)
+            results = evaluate(_reader(arguments), task, n, seed, jobs=arguments.jobs, resume=resume)
             results["command"] = _command(results)
     encoded = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
     if output is not None:  # before anything is printed: what took an hour is not lost to a pipe that was closed
@@ -142,13 +155,15 @@ def _command(results: dict[str, Any]) -> str:
     reader = results["reader"]["name"]
     if reader != f"{ASSETS.parent.name}/{ASSETS.name}":
         words.append(f"--reader {reader}")
+    if results["reader"]["dtype"] != DTYPES[0]:
+        words.append(f"--dtype {results['reader']['dtype']}")
     return " ".join([*words, "--json"])
 
 
-def _reader(name: str | None) -> Reader:
+def _reader(arguments: argparse.Namespace) -> Reader:
     from metatok.reader import Reader
 
-    return Reader.from_pretrained(name)
+    return Reader.from_pretrained(arguments.reader, dtype=arguments.dtype)
 
 
 @contextmanager

@@ -218,6 +218,32 @@ def test_another_reader_may_write_out(reader: Reader, tmp_path: Path) -> None:
         Reader.from_pretrained(broken).expand(text, "inline")
 
 
+def test_a_reader_computes_in_bfloat16_where_it_is_told_to(reader: Reader, some: list[Sample], tmp_path: Path) -> None:
+    both = linked(reader.folder, tmp_path / "both")
+    linked(reader.folder, both / "writer", without=PHRASE_FILE)
+    half = Reader.from_pretrained(both, dtype="bfloat16")
+    assert (reader.dtype, half.dtype, half.writer.dtype) == ("float32", "bfloat16", "bfloat16")
+    assert half.phrases is not None
+    tensors = [*half.model.parameters(), *half.phrases.parameters(), *half.writer.model.parameters()]
+    assert {tensor.dtype for tensor in tensors} == {torch.bfloat16}
+    for sample in some[:2]:
+        prompt = reader.prepare(sample.prompt, "inline")
+        asked = reader.question(sample.question)
+        with torch.inference_mode():
+            here, there = (of.model(inputs_embeds=of.embed(prompt, asked)).logits.float() for of in (reader, half))
+        assert 0 < (here - there).abs().max() < 0.05 * here.abs().max()
+        wide, narrow = (of.ask(prompt, sample.question, max_new_tokens=1) for of in (reader, half))
+        wide.read(), narrow.read()
+        assert narrow.statistics.kv_cache_bytes == wide.statistics.kv_cache_bytes / 2
+    information = [self_information(of, reader.prepare(some[0].prompt).ids.tolist()) for of in (reader, half)]
+    assert information[1].dtype == np.float64
+    assert information[1] == pytest.approx(information[0], abs=0.5)
+    assert wrong_when_expanded(half, [half.prepare(some[0].prompt, "ltsc")])[0] >= 0
+    for wrong in ("float16", "", "torch.bfloat16"):
+        with pytest.raises(ValueError, match=f"computes in float32 or bfloat16, and not in '{wrong}'"):
+            Reader.from_pretrained(both, dtype=wrong)
+
+
 @pytest.mark.parametrize(
     ("prompt", "question", "method", "words"),
     [

@@ -329,6 +329,7 @@ def test_evaluate_on_the_command_line(tiny_reader: Path, tmp_path: Path) -> None
     (tmp_path / "earlier").write_text(json.dumps(earlier))
     again = run("evaluate", "--answers", tmp_path / "earlier", "--json", reader=tiny_reader)
     assert json.loads(again.stdout) == found
+    refused(run("evaluate", "--dtype", "int8"), "invalid choice: 'int8'", code=2)
     refused(run("evaluate", "--answers", out, "--n", 2), "--answers has its own --task, --n and --seed", code=2)
     refused(run("evaluate", "--answers", "", reader=tiny_reader), "The name of a file is empty")
     refused(run("evaluate", "--n", 2, "-o", "", reader=tiny_reader), "The name of a file is empty")
@@ -341,6 +342,18 @@ def test_evaluate_on_the_command_line(tiny_reader: Path, tmp_path: Path) -> None
     refused(run("evaluate", "--task", "chess", reader=tiny_reader), "no task 'chess'", code=2)
     refused(run("evaluate", "-o", tmp_path / "no" / "file", reader=tiny_reader), "there is no folder")
     refused(run("evaluate", "-o", tmp_path, reader=tiny_reader), "is a directory")
+
+
+def test_the_precision_is_part_of_the_results(tiny_reader: Path, tmp_path: Path) -> None:
+    options = ["--n", 2, "--seed", 1, "--dtype", "bfloat16"]
+    done = run("evaluate", *options, "-o", tmp_path / "out", reader=tiny_reader)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b", bfloat16); " in done.stdout.splitlines()[0]
+    found = json.loads((tmp_path / "out").read_bytes())
+    assert found["reader"]["dtype"] == found["expand"]["reader"]["dtype"] == "bfloat16"
+    assert found["command"].endswith("--dtype bfloat16 --json")
+    answered = run("ask", "-", "parent of a", "--dtype", "bfloat16", reader=tiny_reader, stdin=b"a < b")
+    assert (answered.returncode, answered.stderr) == (0, b"")
 
 
 def test_train_hands_over_to_the_trainer(tmp_path: Path) -> None:

@@ -81,6 +81,17 @@ def test_several_processes_answer_as_one_does(
     assert len(list(tmp_path.iterdir())) == 6
 
 
+def test_processes_compute_in_what_the_reader_does(reader: Reader, picked: list[Sample], tmp_path: Path) -> None:
+    """Whoever answers in float32 finds none of that in the folder, and the other way round."""
+    half = Reader.from_pretrained(reader.folder, dtype="bfloat16")
+    with Portions(half, None, picked, jobs=2, folder=tmp_path) as of:
+        assert of.written_out() == written_out(half, picked, lambda count: None)
+    assert len(list(tmp_path.iterdir())) == 3
+    with Portions(reader, None, picked, folder=tmp_path) as of:
+        of.written_out()
+    assert len(list(tmp_path.iterdir())) == 6
+
+
 def test_what_was_answered_is_not_asked_again(
     reader: Reader, picked: list[Sample], expected: list[portions.Row], asked: list[int], tmp_path: Path
 ) -> None:

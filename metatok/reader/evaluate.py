@@ -336,7 +336,8 @@ def _machine(reader: Reader) -> str:
 
 
 def described(reader: Reader) -> dict[str, Any]:
-    """Which reader this is: its `name`, how many `parameters` it has, and `weights`, a digest of their files."""
+    """Which reader this is: its `name`, how many `parameters` it has, `weights`, a digest of their files, and the
+    `dtype` that it computes in."""
     folder = reader.folder.resolve()
     if folder.is_relative_to(ASSETS.resolve()):
         name = folder.relative_to(ASSETS.resolve().parents[1]).as_posix()
@@ -350,4 +351,5 @@ def described(reader: Reader) -> dict[str, Any]:
         "name": name,
         "parameters": int(reader.model.num_parameters()),
         "weights": digest.hexdigest()[:16],  # SHA-256
+        "dtype": reader.dtype,
     }

@@ -188,6 +188,7 @@ class Portions:
                 initializer=_start,
                 initargs=(
                     str(self._reader.folder),
+                    self._reader.dtype,
                     self._llmlingua2 is not None,
                     self._portions,
                     max(1, torch.get_num_threads() // self._jobs),
@@ -284,23 +285,23 @@ class _Mine:
     """What one of the processes has; the reader is loaded when it is first needed, so that what goes wrong with that
     goes to whoever waits for the answers."""
 
-    def __init__(self, folder: str, with_llmlingua2: bool, portions: Sequence[Sequence[Sample]]):
-        self._folder, self._with_llmlingua2, self.portions = folder, with_llmlingua2, portions
+    def __init__(self, folder: str, dtype: str, with_llmlingua2: bool, portions: Sequence[Sequence[Sample]]):
+        self._folder, self._dtype, self._with_llmlingua2, self.portions = folder, dtype, with_llmlingua2, portions
 
     @cached_property
     def loaded(self) -> tuple[Reader, LLMLingua2 | None]:
         metatok.warm_up()
-        reader = Reader.from_pretrained(self._folder)
+        reader = Reader.from_pretrained(self._folder, dtype=self._dtype)
         return reader, LLMLingua2(folder_of(LLMLINGUA2)) if self._with_llmlingua2 else None
 
 
 _mine: list[_Mine] = []
 
 
-def _start(folder: str, with_llmlingua2: bool, portions: Sequence[Sequence[Sample]], threads: int) -> None:
+def _start(folder: str, dtype: str, with_llmlingua2: bool, portions: Sequence[Sequence[Sample]], threads: int) -> None:
     workers.start()
     torch.set_num_threads(threads)
-    _mine.append(_Mine(folder, with_llmlingua2, portions))
+    _mine.append(_Mine(folder, dtype, with_llmlingua2, portions))
 
 
 def _ask_in_process(what: str, number: int, room: int) -> list[Row]:

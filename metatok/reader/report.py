@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from metatok.reader.folders import DTYPES
+
 RESULTS = Path(__file__).parents[2] / "assets" / "results"
 OPEN, CLOSE = "<!-- reader-results -->", "<!-- /reader-results -->"
 
@@ -77,11 +79,21 @@ def models(results: Mapping[str, Any]) -> str:
     answered = results["reader"]
     expand = results.get("expand", {"reader": answered})
     named = [
-        f"{reader['name']} ({reader['parameters'] / 1e6:.1f} M parameters, weights {reader['weights']})"
+        f"{reader['name']} ({reader['parameters'] / 1e6:.1f} M parameters, weights {reader['weights']}{_dtype(reader)})"
         for reader in (answered, expand["reader"])
     ]
     alone = expand["reader"]["weights"] == answered["weights"]
     return named[0] if alone else f"{named[0]}; written out by {named[1]}, {expand['date']}"
+
+
+def _dtype(reader: Mapping[str, Any]) -> str:
+    """Said where it is not the usual one; earlier results have none.
+
+    >>> _dtype({"dtype": "bfloat16"}), _dtype({"dtype": "float32"}), _dtype({})
+    (', bfloat16', '', '')
+    """
+    dtype = reader.get("dtype", DTYPES[0])
+    return "" if dtype == DTYPES[0] else f", {dtype}"
 
 
 def text(results: Mapping[str, Any]) -> str:
