@@ -278,6 +278,28 @@ def test_an_example_comes_after_what_is_on_its_way(explore: Open) -> None:
     expect(page.page.locator("#message [role=status]")).to_have_count(0)
 
 
+def test_stop_stops_an_example_that_waits_too(explore: Open) -> None:
+    page = explore()
+    example = page.page.get_by_role("button", name=EXAMPLES[1]["title"], exact=True)
+    for _ in range(4):  # on a busy machine the work may be over before Stop is clicked
+        before, counts = page.drawn(), page.counts()
+        page.set_text(long_text())
+        page.page.click("#compress-button")
+        expect(page.page.locator("#message")).to_contain_text("…")
+        example.evaluate("async (button) => { button.click(); await new Promise(requestAnimationFrame); }")
+        page.page.evaluate("document.querySelector('#compress-stop').click()")
+        page.page.wait_for_function(f"([before, stopped]) => {ENDED}", arg=[before, STOPPED])
+        if page.page.evaluate(LAST_SAID) == STOPPED:
+            break
+    expect(page.page.locator("#message [role=status]")).to_have_text(STOPPED)
+    page.page.wait_for_timeout(2000)  # time for what had waited to begin after all
+    expect(page.page.locator("#message [role=status]")).to_have_text(STOPPED)
+    assert (page.drawn(), page.counts()) == (before, counts)
+    example.click()
+    page.page.wait_for_function(f"(before) => {DRAWN} === before + 1", arg=before)
+    expect(page.page.locator("#message [role=status]")).to_have_count(0)
+
+
 def test_a_run_may_be_stopped_twice(explore: Open) -> None:
     page = explore()
     joined: list[Any] = []
