@@ -155,6 +155,22 @@ def test_the_last_question_has_the_last_word(open_ask: Callable[..., Page]) -> N
     assert page.inner_text("#ask-truth") == last
 
 
+def test_stop_ends_a_question_that_waits_too(open_ask: Callable[..., Page]) -> None:
+    page = open_ask()
+    ask_slowly(page)
+    truth = page.inner_text("#ask-truth")
+    page.get_by_role("button", name="depth", exact=True).click()
+    expect(page.locator("#ask-question textarea")).to_have_value(re.compile("^depth "))
+    page.press("#ask-question textarea", "Enter")
+    page.wait_for_timeout(300)  # for the page to take it
+    page.click("#ask-stop")
+    expect(page.locator("#ask-message [role=status]")).to_have_text("Stopped.")
+    page.wait_for_timeout(2000)
+    expect(page.locator("#ask-message [role=status]")).to_have_text("Stopped.")
+    assert page.inner_text("#ask-truth") == truth
+    expect(page.locator("#ask-agreement")).not_to_contain_text("gave")
+
+
 def test_stop_while_tokens_are_dropped(open_ask: Callable[..., Page]) -> None:
     page = open_ask()
     page.fill("#ask-text textarea", "\n".join(f"leaf{i} < parent{i % 9} < root" for i in range(300)))
