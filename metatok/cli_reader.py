@@ -43,8 +43,8 @@ def add_commands(command: Add) -> None:
     sub.add_argument(
         "--answers",
         metavar="FILE",
-        help="results of these weights, which say task, n and seed: keep the answers and times in it, and measure only "
-        "what is written out",
+        help="results of these weights and this dtype, which say task, n and seed: keep the answers and times in it, "
+        "and measure only what is written out",
     )
     sub.add_argument("--jobs", type=terminal.count, default=1, metavar="N", help="processes that answer (default: 1)")
     sub.add_argument(
@@ -67,7 +67,8 @@ def _add_reader(sub: argparse.ArgumentParser) -> None:
         "--dtype",
         choices=DTYPES,
         default=DTYPES[0],
-        help="what it computes in; bfloat16 is faster where the processor multiplies it (default: float32)",
+        help="the numbers that it computes with; bfloat16 is faster on GPUs and on processors with instructions for "
+        f"it, such as AMX, and slower on others (default: {DTYPES[0]})",
     )
 
 

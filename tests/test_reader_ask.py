@@ -226,21 +226,20 @@ def test_a_reader_computes_in_bfloat16_where_it_is_told_to(reader: Reader, some:
     assert half.phrases is not None
     tensors = [*half.model.parameters(), *half.phrases.parameters(), *half.writer.model.parameters()]
     assert {tensor.dtype for tensor in tensors} == {torch.bfloat16}
+    assert {buffer.dtype for buffer in half.model.buffers()} == {torch.float32}  # rotary frequencies
     for sample in some[:2]:
         prompt = reader.prepare(sample.prompt, "inline")
         asked = reader.question(sample.question)
         with torch.inference_mode():
             here, there = (of.model(inputs_embeds=of.embed(prompt, asked)).logits.float() for of in (reader, half))
-        assert 0 < (here - there).abs().max() < 0.05 * here.abs().max()
+        assert 0 < (here - there).abs().mean() < 0.05 * here.abs().mean()
         wide, narrow = (of.ask(prompt, sample.question, max_new_tokens=1) for of in (reader, half))
         wide.read(), narrow.read()
         assert narrow.statistics.kv_cache_bytes == wide.statistics.kv_cache_bytes / 2
     information = [self_information(of, reader.prepare(some[0].prompt).ids.tolist()) for of in (reader, half)]
-    assert information[1].dtype == np.float64
-    assert information[1] == pytest.approx(information[0], abs=0.5)
-    assert wrong_when_expanded(half, [half.prepare(some[0].prompt, "ltsc")])[0] >= 0
+    assert 0 < np.abs(information[1] - information[0]).mean() < 0.05 * information[0].mean()
     for wrong in ("float16", "", "torch.bfloat16"):
-        with pytest.raises(ValueError, match=f"computes in float32 or bfloat16, and not in '{wrong}'"):
+        with pytest.raises(ValueError, match=f"is float32 or bfloat16, and not '{wrong}'"):
             Reader.from_pretrained(both, dtype=wrong)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ steps = st.one_of(
     st.tuples(st.just("select"), st.integers(0, 2)),
     st.tuples(st.just("repeat"), st.just(2)),
     st.tuples(st.just("reset"), st.just(0)),
+    st.tuples(st.just("copy"), st.just(0)),
 )
 
 
@@ -35,8 +37,6 @@ def test_what_it_holds_is_what_transformers_holds(
     for what, count in [("update", 3), *script, ("update", 1)]:
         held = layers[1].get_seq_length()
         if what == "update":
-            if not held:
-                rows = 2  # as a layer that is empty takes any number
             keys, values = (torch.randn(rows, heads, count, width, generator=generator) for _ in range(2))
             given_back = [layer.update(keys, values) for layer in layers]
             assert all(torch.equal(*pair) for pair in zip(*given_back, strict=True))
@@ -49,12 +49,17 @@ def test_what_it_holds_is_what_transformers_holds(
             rows *= count
             for layer in layers:
                 layer.batch_repeat_interleave(count)
-        elif what == "crop" and held > count:
+        elif what == "crop" and held >= count:
             for layer in layers:
                 layer.crop(-count)
         elif what == "reset":
+            rows = 2
             for layer in layers:
                 layer.reset()
+        elif what == "copy":
+            left, layers = layers[0], tuple(copy.deepcopy(layer) for layer in layers)
+            if held:
+                left.update(*(torch.zeros(rows, heads, 1, width) for _ in range(2)))  # which is of no concern to these
         assert layers[0].get_seq_length() == layers[1].get_seq_length()
         if layers[1].get_seq_length():
             assert torch.equal(layers[0].keys, layers[1].keys)

@@ -352,8 +352,15 @@ def test_the_precision_is_part_of_the_results(tiny_reader: Path, tmp_path: Path)
     found = json.loads((tmp_path / "out").read_bytes())
     assert found["reader"]["dtype"] == found["expand"]["reader"]["dtype"] == "bfloat16"
     assert found["command"].endswith("--dtype bfloat16 --json")
-    answered = run("ask", "-", "parent of a", "--dtype", "bfloat16", reader=tiny_reader, stdin=b"a < b")
-    assert (answered.returncode, answered.stderr) == (0, b"")
+    refused(
+        run("evaluate", "--answers", tmp_path / "out", reader=tiny_reader), "computed in bfloat16, and the reader's"
+    )
+
+    ask = ["ask", "-", "parent of a", "--json"]
+    runs = [run(*ask, *more, reader=tiny_reader, stdin=b"a < b") for more in ([], options[-2:])]
+    wide, narrow = (json.loads(done.stdout) for done in runs)
+    each = [of["kv_cache_bytes"] // (of["input_tokens"] + of["answer_tokens"] - 1) for of in (wide, narrow)]
+    assert each[1] == each[0] // 2
 
 
 def test_train_hands_over_to_the_trainer(tmp_path: Path) -> None:

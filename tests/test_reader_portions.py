@@ -84,8 +84,10 @@ def test_several_processes_answer_as_one_does(
 def test_processes_compute_in_what_the_reader_does(reader: Reader, picked: list[Sample], tmp_path: Path) -> None:
     """Whoever answers in float32 finds none of that in the folder, and the other way round."""
     half = Reader.from_pretrained(reader.folder, dtype="bfloat16")
+    expected = written_out(half, picked, lambda count: None)
+    assert expected != written_out(reader, picked, lambda count: None)
     with Portions(half, None, picked, jobs=2, folder=tmp_path) as of:
-        assert of.written_out() == written_out(half, picked, lambda count: None)
+        assert of.written_out() == expected
     assert len(list(tmp_path.iterdir())) == 3
     with Portions(reader, None, picked, folder=tmp_path) as of:
         of.written_out()

@@ -32,7 +32,7 @@ class Statistics:
             answers, and the prefill.
         seconds_per_token: of those after the first; 0.0 before there is one.
         total_seconds: from the question until the latest token.
-        kv_cache_bytes: the keys and values that the model keeps of input and answer.
+        kv_cache_bytes: the keys and values that the model keeps of input and answer, room for more not counted.
         finished: whether the answer came to its end; one that fills its room does not.
     """
 

@@ -18,7 +18,11 @@ ROOM = 64  # tokens at least, when a layer is made
 
 
 class RoomyLayer(DynamicLayer):
-    """What `DynamicLayer` is, seen from outside; `keys` and `values` are views of larger tensors."""
+    """What holds the same as `DynamicLayer`, for inference only; `keys` and `values` are views of larger tensors.
+
+    What `update` gave is overwritten when more comes after a `crop`. So an answer that goes two ways from some place
+    has a `deepcopy` for the second one; two that share tensors would write over each other.
+    """
 
     keys: Tensor
     values: Tensor

@@ -34,7 +34,7 @@ from metatok.ids import as_integer
 from metatok.lossy import LLMLINGUA2, LLMLingua2, LossyError
 from metatok.machine import processor
 from metatok.reader import report
-from metatok.reader.folders import ASSETS, WRITER_FOLDER, ReaderError, folder_of
+from metatok.reader.folders import ASSETS, DTYPES, WRITER_FOLDER, ReaderError, folder_of
 from metatok.reader.forms import Baseline, baselines, forms_of
 from metatok.reader.generate import Reader
 from metatok.reader.portions import Portions, Row, make_folder
@@ -138,12 +138,13 @@ def expand_again(
         jobs, resume: as of `evaluate`.
 
     Raises:
-        ValueError: the answers are another reader's, or about other prompts than are drawn here, or `earlier` is no
-            evaluation's.
+        ValueError: the answers are another reader's or of another dtype, or about other prompts than are drawn here,
+            or `earlier` is no evaluation's.
         OSError: the folder cannot be made or written to.
     """
     try:
         source, weights = get(earlier["task"]), earlier["reader"]["weights"]
+        dtype = earlier["reader"].get("dtype", DTYPES[0])  # the first results do not say it
         n, seed = (as_integer(key, earlier[key], least) for key, least in (("n", 2), ("seed", 0)))
         forms = {name: dict(form) for name, form in earlier["results"].items()}
         tokens = {method: float(forms[method]["tokens"]) for method in METHODS}
@@ -153,6 +154,8 @@ def expand_again(
     here = described(reader)["weights"]
     if weights != here:
         raise ValueError(f"These answers are of weights {weights}, and the reader's are {here}.")
+    if dtype != reader.dtype:
+        raise ValueError(f"These answers were computed in {dtype}, and the reader's dtype is {reader.dtype}.")
     if resume is not None:
         make_folder(resume)
     metatok.warm_up()

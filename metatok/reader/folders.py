@@ -18,7 +18,7 @@ FILES = ["*.json", "*.safetensors"]  # of a repository on the Hub
 NETWORK_SECONDS = 10.0  # for the Hub's first answer
 ANSWER_TOKENS = 256  # an answer's room, unless the model's generation config says otherwise
 TRAINING_FILE = "training.json"
-DTYPES = ("float32", "bfloat16")  # what a reader computes in
+DTYPES = ("float32", "bfloat16")  # the numbers that a reader computes with
 WRITER_FOLDER = "writer"  # in a reader's folder: one of the same tokenizer that writes prompts out in its place
 
 

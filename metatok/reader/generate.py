@@ -95,7 +95,7 @@ class Reader:
     Attributes:
         name: what `from_pretrained` found it by; `folder` is where its files are.
         model: a `transformers` causal language model in evaluation mode; on a GPU where there is one.
-        dtype: what it computes in, one of `DTYPES`.
+        dtype: the numbers that it computes with, one of `DTYPES`.
         tokenizer: the `MetaTokenizer` that it was trained with.
         phrases: the embeddings of phrases, or None where the folder has none.
         marks: the ids around prompt and question.
@@ -129,9 +129,10 @@ class Reader:
         The folder holds a whole model, or the adapter that `metatok train --base-model` wrote.
 
         Args:
-            dtype: what it computes in, "float32" or "bfloat16". The latter takes half the memory, and a prefill takes
-                a third of the time with AMX; on a processor that does not multiply it, it takes longer. Where two
-                tokens are nearly equally likely, the answer can be another one.
+            dtype: the numbers that it computes with, "float32" or "bfloat16". The latter take half the memory, and with
+                AMX a prefill takes half (500 tokens) to a third (2,900) of the time; on processors without
+                instructions for them, it takes longer. Where two tokens are nearly equally likely, the answer can be
+                another one.
 
         Raises:
             ReaderError: it cannot be had, or it is another kind of model.
@@ -140,7 +141,7 @@ class Reader:
         from transformers import AutoModelForCausalLM
 
         if dtype not in DTYPES:
-            raise ValueError(f"A reader computes in {' or '.join(DTYPES)}, and not in {dtype!r}.")
+            raise ValueError(f"The dtype of a reader is {' or '.join(DTYPES)}, and not {dtype!r}.")
         precision: torch.dtype = getattr(torch, dtype)
         folder = folder_of(name)
         shown = str(name or folder)
@@ -151,8 +152,10 @@ class Reader:
             with _without_progress_bar():
                 if (folder / ADAPTER_FILE).is_file():
                     model = load_adapted(folder, ids)
+                    for parameter in model.parameters():  # of the buffers some have to be exact, as rotary frequencies
+                        parameter.data = parameter.data.to(precision)
                 else:
-                    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+                    model = AutoModelForCausalLM.from_pretrained(folder, dtype=precision, local_files_only=True)
             phrases = None
             if (folder / PHRASE_FILE).is_file():
                 phrases = load_phrases(folder, model.config.hidden_size).requires_grad_(False)
@@ -165,7 +168,7 @@ class Reader:
                 f"{shown} is a language model, but no reader: it was not trained with the marks {', '.join(FORMAT)} "
                 "and meta-tokens."
             )
-        model.to(device, precision).eval().requires_grad_(False)
+        model.to(device).eval().requires_grad_(False)
         return cls(shown, folder, model, tokenizer, marks, phrases)
 
     @cached_property
