@@ -155,7 +155,9 @@ def expand_again(
     if weights != here:
         raise ValueError(f"These answers are of weights {weights}, and the reader's are {here}.")
     if dtype != reader.dtype:
-        raise ValueError(f"These answers were computed in {dtype}, and the reader's dtype is {reader.dtype}.")
+        raise ValueError(
+            f"These answers were computed in {dtype}, and the reader's dtype is {reader.dtype}: load it in {dtype}."
+        )
     if resume is not None:
         make_folder(resume)
     metatok.warm_up()
