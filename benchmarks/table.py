@@ -7,7 +7,9 @@ Savings of the first 8,192 tokens, and below them the milliseconds they took. Wr
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from statistics import median
+from typing import Any
 
 import metatok
 from benchmarks.engine import RESULTS
@@ -29,7 +31,7 @@ def main() -> None:
     print("| text | tokens | " + " | ".join(name + mark for name, mark in HEADS.items()) + " |")
     print("| --- |" + " ---: |" * (1 + len(HEADS)))
     for row in part["rows"]:
-        cells = [_saving(row[name]) for name in HEADS]
+        cells = [_saving(row, name) for name in HEADS]
         print(f"| {row['text']} | {row['tokens']:,} | " + " | ".join(cells) + " |")
     times = [f"{name} ms" for name in HEADS if name != "bound"]
     print(
@@ -43,8 +45,10 @@ def main() -> None:
         print(f"{method} is {min(faster):,} to {max(faster):,} times faster than delta-ltsc's fastest setting")
 
 
-def _saving(value: float | str) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else value.replace(" lossy", " ✗")
+def _saving(row: Mapping[str, Any], name: str) -> str:
+    if row[name] is None:
+        return "fails"
+    return f"{row[name]:.3f}" + ("" if row.get(f"{name} restores", True) else " ✗")
 
 
 if __name__ == "__main__":

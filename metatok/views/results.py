@@ -145,17 +145,19 @@ def peers_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
     """What is saved of each text, by metatok and by other packages, up to the bound that no grammar can pass.
 
     Args:
-        rows: `peers` of `benchmarks.engine`: a text's savings as shares from 0 to 1; `"0.12 lossy"` where a package
-            does not give the text back, which is drawn hollow, `"fails"` where it gives nothing.
+        rows: `peers` of `benchmarks.engine`: a text's savings as shares from 0 to 1, None where a package fails;
+            `"NAME restores"` is False where it does not give the text back, which is drawn hollow.
 
-    >>> figure = peers_figure([{"text": "a.log", "bound": 0.9, "inline": 0.8, "delta-ltsc": "0.3 lossy"}])
+    >>> row = {"text": "a.log", "bound": 0.9, "inline": 0.8, "delta-ltsc": 0.3, "delta-ltsc restores": False}
+    >>> figure = peers_figure([row])
     >>> [(part.name, list(part.x), part.marker.symbol) for part in figure.data]
     [('bound', [90.0], ('line-ns',)), ('inline', [80.0], ('square',)), ('delta-ltsc', [30.0], ('diamond-open',))]
     """
     figure = go.Figure()
     for name, (color, symbol) in PEERS.items():
-        cells = [(row["text"], *saving_of(row[name])) for row in rows if name in row]
-        found = [(text, saving, exact) for text, saving, exact in cells if saving is not None]
+        found = [
+            (row["text"], row[name], row.get(f"{name} restores", True)) for row in rows if row.get(name) is not None
+        ]
         if found:
             figure.add_scatter(
                 name=name,
@@ -204,21 +206,6 @@ def speed_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
     figure.update_xaxes(title={"text": "tokens", "standoff": 6}, type="log", range=span, dtick=1, tickformat="~s")
     figure.update_yaxes(title={"text": "milliseconds", "standoff": 6}, type="log", dtick=1, tickformat="~r")
     return figure
-
-
-def saving_of(value: Any) -> tuple[float | None, bool]:
-    """A cell of the peers' table: the saving, None for none, and whether the text came back.
-
-    >>> saving_of(0.36), saving_of("0.142 lossy"), saving_of("fails")
-    ((0.36, True), (0.142, False), (None, False))
-    """
-    if isinstance(value, (int, float)):
-        return float(value), True
-    number, _, lossy = str(value).partition(" ")
-    try:
-        return float(number), not lossy
-    except ValueError:
-        return None, False
 
 
 def _score_label(score: str) -> str:
