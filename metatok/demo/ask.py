@@ -28,6 +28,7 @@ from metatok.demo.loading import reader, warm
 from metatok.reader.folders import ASSETS, ReaderError, bundled, input_limit, trained_on
 from metatok.reader.report import RESULTS
 from metatok.tasks.base import Sample
+from metatok.tokenizer import MetaTokenizer
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ LABELS = {
     "lossy": "Answer from a lossy prompt of that length",
 }
 NONE = "none"
+MARKS = 3  # at most: the beginning of the prompt, of the question, of the answer
 LOOKING = "Code is being looked for among the Python packages of this machine; the first time takes some seconds …"
 # What is said after Stop; nothing after a new example, which empties message and true answer.
 STOPPED = f"(message, known) => message || known ? {json.dumps(notice_html('Stopped.'))} : ''"
@@ -229,12 +231,14 @@ def ask_part() -> Callable[[], None]:
 
 def _code(go_on: Callable[[], None]) -> Example:
     """A code example that the reader has room for."""
-    bundled()
-    model = reader()
+    folder = bundled()
+    limit = input_limit(folder)  # without the model, which may not be there yet, and on ZeroGPU never is
+    if limit is None:
+        limit = reader().limit
+    tokenizer = MetaTokenizer.from_pretrained(folder, local_only=True)
 
     def fits(sample: Sample) -> bool:
-        tokens = 1 + len(model.tokenizer.encode(sample.prompt)) + len(model.question(sample.question))
-        return tokens <= model.limit
+        return MARKS + len(tokenizer.encode(sample.prompt)) + len(tokenizer.encode(sample.question)) <= limit
 
     return new_code(random.Random(secrets.randbits(64)), fits, go_on)
 

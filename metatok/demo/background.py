@@ -5,6 +5,7 @@ Gradio ends an event by closing its generator, and waits, with everybody else, u
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +17,17 @@ T = TypeVar("T")
 SECONDS = (0.05, 0.5)  # between two looks, at first and at last; each look costs the server some milliseconds
 THREADS = 8
 
-_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="background")
+_threads: ThreadPoolExecutor
+
+
+def _start() -> None:
+    global _threads
+    _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="background")
+
+
+_start()
+if hasattr(os, "register_at_fork"):  # a fork, as of ZeroGPU, has none of the threads that its parent's pool counts on
+    os.register_at_fork(after_in_child=_start)
 
 
 class Stopped(Exception):

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from typing import TYPE_CHECKING
 
 from metatok.demo.run import Refused
+from metatok.demo.zerogpu import ON_ZEROGPU
 from metatok.reader.folders import bundled
 
 if TYPE_CHECKING:
     from metatok.reader import Reader
 
-_loading = threading.Lock()
+_loading: threading.Lock
+
+
+def _unlock() -> None:
+    global _loading
+    _loading = threading.Lock()
+
+
+_unlock()
+if hasattr(os, "register_at_fork"):  # who holds it is not in a fork, as of ZeroGPU
+    os.register_at_fork(after_in_child=_unlock)
 
 
 @functools.cache
@@ -48,7 +60,10 @@ def forget() -> None:
 
 
 def warm() -> None:
-    """Load the reader in the background, if there is one; whoever asks first then waits less."""
+    """Load the reader in the background, if there is one; whoever asks first then waits less. Not on ZeroGPU, where it
+    is of no use to the processes that have a GPU."""
+    if ON_ZEROGPU:
+        return
 
     def load() -> None:
         try:

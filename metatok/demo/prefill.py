@@ -19,6 +19,7 @@ from metatok.demo.answers import notice_html
 from metatok.demo.cards import BUG, message_html
 from metatok.demo.loading import reader
 from metatok.demo.run import Refused
+from metatok.demo.zerogpu import gpu
 from metatok.reader.folders import bundled
 from metatok.sentences import sentence
 from metatok.views.numbers import milliseconds, percent, si, table_html
@@ -52,6 +53,7 @@ class Timed:
         return statistics.median(self.seconds)
 
 
+@gpu
 def measure(text: str, method: str) -> Iterator[str]:
     """HTML, again and again until the times are there.
 
