@@ -95,9 +95,11 @@ class MetaTokenizer:
         name = os.fspath(name)
         backend = tokenizer_sources.load(name, local_only=local_only)
         saved: dict[str, Any] = {}
-        if isinstance(backend, HuggingFaceBackend) and (Path(name) / SETTINGS_FILE).is_file():
-            saved = _read_settings(Path(name) / SETTINGS_FILE)
-            backend = _without_meta_tokens(backend, saved["vocab_size"], name)
+        if isinstance(backend, HuggingFaceBackend) and _has_marks(backend):
+            settings = tokenizer_sources.file_beside(name, SETTINGS_FILE, local_only=local_only)
+            if settings is not None:
+                saved = _read_settings(settings)
+                backend = _without_meta_tokens(backend, saved["vocab_size"], name)
         default = saved.get("meta_tokens", DEFAULT_META_TOKENS)
         pool = default if isinstance(meta_tokens, EllipsisType) else meta_tokens
         method = saved.get("method", DEFAULT_METHOD) if method is None else method
@@ -237,6 +239,8 @@ class MetaTokenizer:
 
     def text_size(self, ids: Iterable[int]) -> int | None:
         """Bytes of UTF-8 that raw ids decode to, without decoding them; None where the tokenizer cannot tell.
+
+        Where the bytes of the tokens are no UTF-8, `decode` makes a U+FFFD of them, which has three.
 
         >>> tok = MetaTokenizer.from_pretrained("mistral:tekken")
         >>> tok.text_size(tok.encode("naïve"))
@@ -389,6 +393,11 @@ def _read_settings(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TokenizerError(f"{path} is not what save_pretrained writes: {error}.") from error
     return settings
+
+
+def _has_marks(backend: HuggingFaceBackend) -> bool:
+    """Whether the tokens are among its own that `save_pretrained` adds in any case."""
+    return all(backend.hf.backend_tokenizer.token_to_id(mark) is not None for mark in ("<|dict|>", "<|/dict|>"))
 
 
 def _without_meta_tokens(backend: HuggingFaceBackend, vocab_size: int, name: str) -> HuggingFaceBackend:

@@ -100,6 +100,38 @@ def load(name: str, *, local_only: bool = False) -> Backend:
     return backend
 
 
+def file_beside(name: str, file: str, *, local_only: bool = False) -> Path | None:
+    """A file beside those of a tokenizer that was loaded before: in its folder, or in its repository on the Hub.
+
+    Returns:
+        None where there is none.
+
+    Raises:
+        TokenizerError: the Hub may have one, and cannot be asked.
+    """
+    if os.path.isdir(name):
+        path = Path(name) / file
+        return path if path.is_file() else None
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
+
+    cached = huggingface_hub.try_to_load_from_cache(name, file)
+    if cached is not None:  # a path, or that the Hub has none
+        return Path(cached) if isinstance(cached, str) else None
+    try:
+        return Path(
+            huggingface_hub.hf_hub_download(name, file, local_files_only=local_only, etag_timeout=NETWORK_SECONDS)
+        )
+    except RemoteEntryNotFoundError:
+        return None
+    except (LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise TokenizerError(
+            f"The tokenizer {name} has meta-tokens, and the {file} that belongs to it is neither in the local Hub "
+            f"cache nor could it be downloaded ({type(error).__name__}); download the whole repository to a folder, "
+            "and name that."
+        ) from error
+
+
 _loaded: dict[str, Backend] = {}
 
 

@@ -601,6 +601,43 @@ def test_damaged_settings(bpe_folder: Path, tmp_path: Path, damage: str) -> None
         MetaTokenizer.from_pretrained(tmp_path)
 
 
+FROM_CACHE = """
+from metatok.tokenizer import MetaTokenizer, TokenizerError
+for local_only in (True, False):
+    try:
+        tok = MetaTokenizer.from_pretrained("some/one", local_only=local_only)
+        print(tok.vocab_size, tok.meta_tokens, tok.method, tok.fingerprint)
+    except TokenizerError as error:
+        print(error)
+"""
+
+
+def test_settings_are_found_in_the_hub_s_cache(bpe_folder: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "hub" / "models--some--one"
+    snapshot = repository / "snapshots" / ("0" * 40)
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0" * 40)
+    tok = MetaTokenizer.from_pretrained(bpe_folder, meta_tokens=4, method="ltsc")
+    tok.save_pretrained(snapshot)
+    (snapshot / "config.json").write_text('{"model_type": "llama"}')  # without one transformers asks the network
+
+    def said() -> list[str]:
+        return child(FROM_CACHE, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path)).stdout.splitlines()
+
+    assert said() == [f"{tok.vocab_size} 4 ltsc {tok.fingerprint}"] * 2
+
+    (snapshot / "metatok.json").unlink()
+    sentences = said()
+    assert len(sentences) == 2
+    for sentence in sentences:
+        assert "some/one has meta-tokens, and the metatok.json that belongs to it is neither" in sentence
+
+    absent = repository / ".no_exist" / ("0" * 40)
+    absent.mkdir(parents=True)
+    (absent / "metatok.json").touch()  # the Hub was asked, and has none: they are tokens like others
+    assert all(line.startswith(f"{tok.vocab_size + 6} 512 inline ") for line in said())
+
+
 def test_settings_of_another_vocabulary(bpe_folder: Path, tmp_path: Path) -> None:
     tok = MetaTokenizer.from_pretrained(bpe_folder, meta_tokens=4)
     tok.save_pretrained(tmp_path)
