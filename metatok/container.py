@@ -169,7 +169,7 @@ def unpack(
         tokenizer = MetaTokenizer.from_pretrained(document["tokenizer"], local_only=True)
     if (tokenizer.vocab_size, tokenizer.fingerprint) != (document["vocab_size"], document["fingerprint"]):
         raise ContainerError(
-            f"The file was written with another version of the tokenizer {document['tokenizer']} "
+            f"The file was written with another version of the tokenizer {document['tokenizer'][:80]!r} "
             f"(fingerprint {document['fingerprint'][:16]!r}, here {tokenizer.fingerprint!r})."
         )
     step("decompress")

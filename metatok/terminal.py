@@ -36,6 +36,8 @@ def count(value: str) -> int:
 def read(source: str) -> bytes:
     """The bytes of a file, of standard input for "-"; a file that cannot be read is `Refused`."""
     _check_named(source)
+    if source == "-" and sys.stdin is None:
+        raise Refused("Standard input is closed, so there is nothing to read; name a file instead of -.")
     try:
         return sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:

@@ -87,6 +87,15 @@ def test_pipes() -> None:
     assert run("decompress", "-", stdin=packed.stdout).stdout == FILES["binary"]
 
 
+@pytest.mark.parametrize(
+    "command", [["stats", "-"], ["compress", "-"], ["decompress", "-"], ["ask", "-", "depth of x"]]
+)
+def test_a_closed_standard_input_gets_a_sentence(command: list[str]) -> None:
+    words = [sys.executable, "-m", "metatok", *command]
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *words], capture_output=True, timeout=60)
+    refused(done, "Standard input is closed")
+
+
 def test_decompress_to_a_file(log: Path, tmp_path: Path) -> None:
     assert main(["compress", str(log), "-o", str(tmp_path / "packed")]) == 0
     out = tmp_path / "out"

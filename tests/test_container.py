@@ -213,7 +213,16 @@ def test_forgeries(tok: MetaTokenizer, blob: bytes, change: Callable[[dict[str, 
 
 def test_another_version_of_the_tokenizer_is_named(tok: MetaTokenizer, blob: bytes) -> None:
     sentence = refused(blob, tokenizer=MetaTokenizer.from_pretrained("mistral:v2"))
-    assert "another version of the tokenizer mistral:v3" in sentence
+    assert "another version of the tokenizer 'mistral:v3'" in sentence
+
+
+def test_a_name_in_a_file_does_not_reach_the_terminal_as_it_is(tok: MetaTokenizer, blob: bytes) -> None:
+    def rename(document: dict[str, Any]) -> None:
+        document |= {"tokenizer": "x\x1b[2J" + "y" * 1000, "fingerprint": "0"}
+
+    sentence = refused(forged(blob, rename), tokenizer=tok)
+    assert "\x1b" not in sentence
+    assert len(sentence) < 300
 
 
 def bomb(doublings: int, tokens: int, size: int) -> bytes:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("gradio")
@@ -255,6 +256,15 @@ def test_text_that_only_decoding_measures_is_bounded_too(tmp_path: Path, monkeyp
     with pytest.raises(Refused, match=r"^The text of these ids has 5\.0 MB, and 5 MB is the most made here\.$"):
         runs.restore([1] * 40_000, str(tmp_path), "inline", 512)
     assert decoded == [10_000]
+
+
+def test_bytes_that_are_no_text_are_bounded_by_what_they_become() -> None:
+    """2,000,000 tokens of one byte each, of which each becomes a U+FFFD, three bytes."""
+    tok = MetaTokenizer.from_pretrained("mistral:tekken")
+    byte = next(i for i in range(tok.vocab_size) if tok.decode([i]) == "\ufffd" and tok.text_size([i]) == 1)
+    ids = tok.using(meta_tokens=512).codec.compress(np.full(2_000_000, byte)).ids.tolist()
+    with pytest.raises(Refused, match=r"^The text of these ids has 6\.0 MB, and 5 MB is the most made here\.$"):
+        runs.restore(ids, "mistral:tekken", "inline", 512)
 
 
 def test_the_longest_text_is_measured_in_bytes() -> None:

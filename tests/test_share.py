@@ -59,6 +59,7 @@ def test_nothing_asked_is_nothing_changed() -> None:
         ({"text": "spam", "keep": "0-9"}, "lies beyond its end"),
         ({"text": "spam", "keep": "3-1"}, "lies beyond its end"),
         ({"tokenizer": ""}, "Choose a tokenizer"),
+        ({"method": ""}, "There is no method ''"),
         ({"tokenizer": "/etc"}, "a folder is chosen by hand"),
         ({"tokenizer": "../../etc/passwd"}, "a folder is chosen by hand"),
         ({"tokenizer": " ~/models"}, "a folder is chosen by hand"),

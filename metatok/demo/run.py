@@ -139,12 +139,17 @@ def restore(
         raise Refused(
             f"These ids cannot be decompressed with {tokenizer.strip()}, {method} and {_pool(meta_tokens)}: {error}."
         ) from error
-    size = _text_size(tok, raw)
+    _check_size(_text_size(tok, raw))
+    text = tok.decode(raw)
+    _check_size(len(text.encode()))  # more than the tokens' bytes, where they are no UTF-8
+    return tok, text, len(raw)
+
+
+def _check_size(size: int) -> None:
     if size > MAX_BYTES:
         raise Refused(
             f"The text of these ids has {size / 1e6:.1f} MB, and {MAX_BYTES / 1e6:.0f} MB is the most made here."
         )
-    return tok, tok.decode(raw), len(raw)
 
 
 def _text_size(tokenizer: MetaTokenizer, ids: Ids) -> int:

@@ -77,7 +77,7 @@ def state(fragment: Any, tabs: Sequence[str], prepared: Sequence[Example]) -> St
     tab = _one_of("tab", asked.get("tab"), tabs)
     method = asked.get("method")
     tokenizer = asked.get("tokenizer")
-    check_choices("any" if tokenizer is None else tokenizer, method or "inline", None)
+    check_choices("any" if tokenizer is None else tokenizer, "inline" if method is None else method, None)
     if tokenizer is not None and not for_link(tokenizer):
         raise Refused(f"{tokenizer[:80]!r} is no tokenizer that a link can ask for; a folder is chosen by hand.")
     pool = _one_of("pool", asked.get("pool"), list(POOL_NAMES))
