@@ -10,6 +10,7 @@ parts `long` and `effort` and for other packages. All parts take a quarter of an
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import tempfile
@@ -37,6 +38,8 @@ PROMPT = 8_192
 POOLS = (64, 128, 256, 512, None)
 PACKAGES = ("numpy", "numba", "tiktoken", "tokenizers", "delta-ltsc", "zip2zip-compression")
 
+NEEDED = {"benchmarks.tokenizers": ("speed",), "benchmarks.peers": ("peers",)}  # by which parts
+
 Row = dict[str, Any]
 
 
@@ -44,6 +47,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
     chosen = parser.parse_args().only
+    for module in NEEDED:  # now, and not after half of the parts
+        if any(part in chosen for part in NEEDED[module]):
+            try:
+                importlib.import_module(module)
+            except ModuleNotFoundError as error:
+                parser.error(f"the package {error.name} is missing: pip install -e '.[benchmark]'")
     metatok.warm_up()
     for name in chosen:
         rows = []

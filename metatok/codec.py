@@ -150,7 +150,7 @@ class Codec:
         vocab_size: how many ids the tokenizer has; the codec's own ids follow it.
         meta_tokens: the size of the pool of meta-tokens; None takes as many as pay.
         method: `ltsc`, `flat`, `nested` or `inline`.
-        effort: `default`; `max` for about a second of search, which makes sequences of some thousand tokens 2 %
+        effort: `default`; `max` for up to a second of search, which makes sequences of some thousand tokens 2 %
             shorter on average; `fast` for sequences of ten million tokens and more, which stops searching after
             FAST_ROUNDS rounds (see `metatok.search.saving`). `ltsc` is one fixed rule and knows no effort. Where the
             pool has fewer meta-tokens than `inline` finds phrases, `default` and `max` look for phrases that suit it,

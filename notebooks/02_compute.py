@@ -120,7 +120,9 @@ models = pd.DataFrame(
 models.sort_values("attention is half of it from, tokens")
 
 # %% [markdown]
-# Wide models get there later: their linear work grows with the square of the width, attention only with the width.
+# Most wide models get there later: their linear work grows with the square of the width, attention only with the
+# width. Later than their width says are those in which many layers look back through a window only, as in Gemma-2-9B
+# and Gemma-3-1B.
 #
 # ## 27 → 47 %, and 18 → 33 %
 #
@@ -455,7 +457,8 @@ show(figure)
 # ## What to remember
 #
 # * Compute falls by at least the saving in tokens, and by at most 1 − (1 − s)². Which of the two depends on the
-#   prompt's length against the model's crossover: thousands of tokens for small models, tens of thousands for large.
+#   prompt's length against the model's crossover: some thousand tokens for the smallest models, tens of thousands for
+#   large ones and for those with windows.
 # * The KV cache, and the price per token, fall by the saving in tokens.
 # * The time of a real forward pass follows from the length that the model reads; of a compressed prompt it is some
 #   percent more, for the embeddings of its meta-tokens.

@@ -240,6 +240,18 @@ def test_intervals_against_theory() -> None:
     assert np.allclose(same[0] + same[2], 1)
 
 
+def test_a_missing_package_is_noticed_before_anything_is_asked(
+    tiny_reader: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*arguments: Any, **options: Any) -> None:
+        raise AssertionError("asked")
+
+    monkeypatch.setitem(sys.modules, "rapidfuzz", None)
+    monkeypatch.setattr("metatok.reader.evaluate.Portions", asked)
+    with pytest.raises(ModuleNotFoundError, match="rapidfuzz"):
+        evaluate(Reader.from_pretrained(tiny_reader), "repo", 2, 4)
+
+
 # ---- The table
 
 
@@ -249,6 +261,7 @@ def test_tables_hold_the_figures(results: dict[str, Any]) -> None:
     assert f"| {results['results']['raw']['tokens']:,.0f} |" in shown
     assert f"{100 * results['results']['inline']['exact_match']:.1f} (" in shown
     assert "Task tree, 6 prompts, seed 4" in text(results)
+    assert "Times: means of 6 of the prompts. LLMLingua-2 is left out" in shown
     assert text(results).count("M parameters") == 1
     writer = {**results["reader"], "name": "it/writer", "weights": "0123"}
     other = {**results, "expand": {"reader": writer, "date": "2020-01-01"}}
@@ -261,12 +274,12 @@ def test_tables_go_between_the_marks(results: dict[str, Any], tmp_path: Path, mo
     monkeypatch.setattr(report, "RESULTS", tmp_path)
     (tmp_path / "reader-tree.json").write_text(json.dumps({**results, "command": "metatok evaluate"}))
     document = tmp_path / "README.md"
-    document.write_text(f"before\n\n{OPEN}\nold\n{CLOSE}\n\nafter\n")
+    document.write_text(f"before\n\n{OPEN}\nstale\n{CLOSE}\n\nafter\n")
     assert report.main([str(document)]) == 0
     once = document.read_text()
     assert once.startswith("before\n")
     assert once.endswith("\nafter\n")
-    assert "old" not in once
+    assert "stale" not in once
     assert "| raw |" in once
     assert report.main([str(document)]) == 0
     assert document.read_text() == once

@@ -80,6 +80,7 @@ def evaluate(
     if resume is not None:
         make_folder(resume)
     writer = reader.writer  # one that cannot be loaded is noticed now, and not after an hour
+    source.score("", "")  # and so is a package that it needs
     notes = []
     try:
         llmlingua2 = LLMLingua2(folder_of(LLMLINGUA2))

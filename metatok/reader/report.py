@@ -54,23 +54,30 @@ def rows(results: Mapping[str, Any]) -> list[list[str]]:
             prefix = "" if metric == "exact_match" else f"{metric}_"
             row.append(_percent(form[metric], form[f"{prefix}ci95"]))
             row.append(_percent(form[f"{prefix}gap"], form[f"{prefix}gap_ci95"]) if f"{prefix}gap" in form else "")
-        row.append(_written_out(form))
+        row.append(_written_out(form, results.get("n")))
         table.append([*row, f"{form['prefill_ms']:,.0f}", f"{form['total_ms']:,.0f}"])
     return table
 
 
-def _written_out(form: Mapping[str, Any]) -> str:
+def _written_out(form: Mapping[str, Any], n: int | None) -> str:
+    """With the number of prompts where not all had room for it.
+
+    >>> form = {"expand_exact": 0.1, "expand_tokens": 0.99, "expand_n": 40}
+    >>> _written_out(form, 100), _written_out(form, 40)
+    ('10.0 of 40 (tokens 99.000)', '10.0 (tokens 99.000)')
+    """
     if "expand_exact" not in form:
         return ""
     exact, tokens = 100 * form["expand_exact"], 100 * form["expand_tokens"]
-    return f"{exact:.1f} (tokens {tokens:.3f})"  # of some hundred tokens: 99.95 is far from 100
+    of = f" of {form['expand_n']:,}" if form.get("expand_n", n) != n else ""
+    return f"{exact:.1f}{of} (tokens {tokens:.3f})"  # of some hundred tokens: 99.95 is far from 100
 
 
 def caption(results: Mapping[str, Any]) -> str:
     """What was measured, in one line."""
     return (
         f"Task {results['task']}, {results['n']:,} prompts, seed {results['seed']}, {results['date']}; reader "
-        f"{models(results)}; {results['machine']}."
+        f"{models(results)}; {results['machine']}. Times: means of {results['timed']:,} of the prompts."
     )
 
 
@@ -113,7 +120,7 @@ def markdown(results: Mapping[str, Any]) -> str:
     """For README and model card."""
     head, *body = rows(results)
     lines = [f"| {' | '.join(row)} |" for row in (head, ["---", *["---:"] * (len(head) - 1)], *body)]
-    return "\n".join([*lines, "", caption(results), f"`{results['command']}`"])
+    return "\n".join([*lines, "", " ".join([caption(results), *results["notes"]]), f"`{results['command']}`"])
 
 
 def insert(document: str, tables: str) -> str:
