@@ -168,8 +168,13 @@ def unpack(
     if tokenizer is None:
         tokenizer = MetaTokenizer.from_pretrained(document["tokenizer"], local_only=True)
     if (tokenizer.vocab_size, tokenizer.fingerprint) != (document["vocab_size"], document["fingerprint"]):
+        named = repr(document["tokenizer"][:80])
+        if tokenizer.name == document["tokenizer"]:
+            reason = f"another version of the tokenizer {named}"
+        else:
+            reason = f"the tokenizer {named}, and not with {tokenizer.name!r}"
         raise ContainerError(
-            f"The file was written with another version of the tokenizer {document['tokenizer'][:80]!r} "
+            f"The file was written with {reason} "
             f"(fingerprint {document['fingerprint'][:16]!r}, here {tokenizer.fingerprint!r})."
         )
     step("decompress")

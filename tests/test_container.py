@@ -213,7 +213,9 @@ def test_forgeries(tok: MetaTokenizer, blob: bytes, change: Callable[[dict[str, 
 
 def test_another_version_of_the_tokenizer_is_named(tok: MetaTokenizer, blob: bytes) -> None:
     sentence = refused(blob, tokenizer=MetaTokenizer.from_pretrained("mistral:v2"))
-    assert "another version of the tokenizer 'mistral:v3'" in sentence
+    assert "written with the tokenizer 'mistral:v3', and not with 'mistral:v2' (" in sentence
+    other = forged(blob, lambda document: document.update(fingerprint="0"))
+    assert "written with another version of the tokenizer 'mistral:v3' (" in refused(other, tokenizer=tok)
 
 
 def test_a_name_in_a_file_does_not_reach_the_terminal_as_it_is(tok: MetaTokenizer, blob: bytes) -> None:
