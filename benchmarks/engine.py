@@ -37,8 +37,7 @@ RESULTS = Path(__file__).parents[1] / "assets" / "results" / "engine.json"
 PROMPT = 8_192
 POOLS = (64, 128, 256, 512, None)
 PACKAGES = ("numpy", "numba", "tiktoken", "tokenizers", "delta-ltsc", "zip2zip-compression")
-
-NEEDED = {"benchmarks.tokenizers": ("speed",), "benchmarks.peers": ("peers",)}  # by which parts
+NEEDED = {"benchmarks.tokenizers": ("speed",), "benchmarks.peers": ("peers",)}  # modules of the extra, and their parts
 
 Row = dict[str, Any]
 
